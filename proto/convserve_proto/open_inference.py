@@ -1,0 +1,66 @@
+"""The Open Inference Protocol's messages, in a descriptor pool of their own.
+
+Other packages (tritonclient, KServe, MLServer) bring definitions of the same `inference` package that differ in
+detail, and one descriptor pool cannot hold two. A private pool lets all of them live in one process.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+if TYPE_CHECKING:
+    from convserve_proto.open_inference_pb2 import (
+        InferParameter,
+        InferTensorContents,
+        ModelInferRequest,
+        ModelInferResponse,
+        ModelMetadataRequest,
+        ModelMetadataResponse,
+        ModelReadyRequest,
+        ModelReadyResponse,
+        ServerLiveRequest,
+        ServerLiveResponse,
+        ServerMetadataRequest,
+        ServerMetadataResponse,
+        ServerReadyRequest,
+        ServerReadyResponse,
+    )
+
+__all__ = [
+    "POOL",
+    "SERVICE",
+    "InferParameter",
+    "InferTensorContents",
+    "ModelInferRequest",
+    "ModelInferResponse",
+    "ModelMetadataRequest",
+    "ModelMetadataResponse",
+    "ModelReadyRequest",
+    "ModelReadyResponse",
+    "ServerLiveRequest",
+    "ServerLiveResponse",
+    "ServerMetadataRequest",
+    "ServerMetadataResponse",
+    "ServerReadyRequest",
+    "ServerReadyResponse",
+]
+
+SERVICE = "inference.GRPCInferenceService"
+
+POOL = descriptor_pool.DescriptorPool()
+
+
+def _load() -> None:
+    serialized = resources.files(__package__).joinpath("open_inference.binpb").read_bytes()
+    files = descriptor_pb2.FileDescriptorSet.FromString(serialized)
+    for file in files.file:
+        POOL.Add(file)
+    for name in __all__:
+        if name not in ("POOL", "SERVICE"):
+            globals()[name] = message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}"))
+
+
+_load()

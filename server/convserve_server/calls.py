@@ -1,0 +1,78 @@
+"""What transport and rpc agree on: a call, its status codes, and methods that answer calls.
+
+A transport brings calls in and answers out and does not know what they mean; a handler knows what a call means and
+not how it came in. A handler does not return its answer: it hands on the duty to reply, and whoever runs the batch
+that the call's rows are in may reply later, from another thread.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Code(enum.IntEnum):
+    """The gRPC status codes, by their numbers on the wire."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class Call(Protocol):
+    """One unary call that has come in. Exactly one of reply and fail is called, once, from any thread."""
+
+    @property
+    def deadline(self) -> float:
+        """The moment on the clock of time.monotonic() after which nobody waits; infinity where there is none."""
+
+    @property
+    def metadata(self) -> Sequence[tuple[str, str | bytes]]:
+        """The caller's metadata; values are bytes where the key ends in -bin."""
+
+    @property
+    def peer(self) -> str:
+        """The caller's address as gRPC writes it, such as ipv4:127.0.0.1:40112."""
+
+    def abandoned(self) -> bool:
+        """True once the caller has cancelled, vanished, or was answered."""
+
+    def reply(self, payload: bytes) -> None:
+        """Answer with a serialized message and status OK."""
+
+    def fail(self, code: Code, message: str) -> None:
+        """Answer with an error. The message is a sentence for the caller."""
+
+    def lead(self, work: Callable[[int | None], bool]) -> None:
+        """Have ``work`` run when this thread has read what there is to read; see Batcher.lead."""
+
+
+Handler = Callable[[bytes, Call], None]
+"""Takes a serialized request and the call to answer. Does not raise for anything that a caller sent."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One unary method: where it is called and what answers it."""
+
+    path: str
+    """/package.Service/Method"""
+    handler: Handler
+    hot: bool = False
+    """Called often enough to be worth the fast transport."""

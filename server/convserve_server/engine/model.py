@@ -1,0 +1,109 @@
+"""A loaded model: what it is, and the way for rows into its batcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from convserve_server.errors import ServerError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output. ``datatype`` is the protocol's name (FP32); -1 in ``shape`` is an axis of any length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the input: resize to height x width, over scale, minus mean, over std; RGB, NCHW."""
+
+    height: int
+    width: int
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What an artifact says of itself."""
+
+    name: str
+    version: int
+    task: str
+    """"image_classification", "convolution", or empty."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batched: bool
+    """True where axis 0 of every input and output counts independent rows."""
+    labels: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model computed for one request."""
+
+    outputs: tuple[Array, ...]
+    """In the order of Description.outputs."""
+    queue_seconds: float
+    """Time between submission and the start of the (first) run."""
+    inference_seconds: float
+    """Time that the model ran, summed over the runs that the request's rows were in."""
+
+
+class Waiter(Protocol):
+    """Who waits for an answer."""
+
+    @property
+    def deadline(self) -> float:
+        """On the clock of time.monotonic(); infinity where there is none."""
+
+    def abandoned(self) -> bool:
+        """True once nobody waits any more."""
+
+
+Reply = Callable[[Answer | ServerError], None]
+"""Called exactly once for each submission, from any thread; it does not block and does not raise."""
+
+
+class Model:
+    """A model that is loaded and warmed."""
+
+    description: Description
+    provider: str
+    """The execution provider that really runs it, such as CPUExecutionProvider."""
+
+    def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
+        """Put a request into the queue; ``reply`` will be called once. Somebody must lead afterwards.
+
+        ``inputs`` are in the order of ``description.inputs`` and fit it (the caller has validated them): for a batched
+        model each is ``[rows, ...]`` with the same number of rows, at least one.
+
+        Raises QueueFull when the queue takes no more, TooLarge when there are more rows than a request may have; then
+        ``reply`` is not called.
+        """
+        raise NotImplementedError
+
+    def lead(self, batches: int | None = None) -> bool:
+        """Run batches until the queue is empty, or at most so many; see Batcher.lead."""
+        raise NotImplementedError
+
+
+class Models(Protocol):
+    """Where models are found."""
+
+    def find(self, name: str, version: str = "") -> Model:
+        """The model of that name; "" is the newest version that is ready.
+
+        Raises ModelNotFound, ModelNotReady, or InvalidRequest for a version that is no number.
+        """

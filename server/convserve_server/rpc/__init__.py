@@ -1,0 +1,1 @@
+"""What each call means: decode, validate, submit, encode. One file a service."""

@@ -1,0 +1,1 @@
+"""How calls get in and answers get out. Knows gRPC, and not what a call means."""
