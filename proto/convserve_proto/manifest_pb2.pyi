@@ -17,7 +17,7 @@ TASK_IMAGE_CLASSIFICATION: Task
 TASK_CONVOLUTION: Task
 
 class Manifest(_message.Message):
-    __slots__ = ("format", "name", "version", "task", "inputs", "outputs", "batched", "preprocessing", "labels", "parameters", "files", "verification", "tools")
+    __slots__ = ("format", "name", "version", "task", "inputs", "outputs", "batched", "preprocessing", "labels", "parameters", "files", "verification", "tools", "fingerprint")
     class ToolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class Manifest(_message.Message):
     FILES_FIELD_NUMBER: _ClassVar[int]
     VERIFICATION_FIELD_NUMBER: _ClassVar[int]
     TOOLS_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     format: int
     name: str
     version: int
@@ -51,7 +52,8 @@ class Manifest(_message.Message):
     files: _containers.RepeatedCompositeFieldContainer[ArtifactFile]
     verification: Verification
     tools: _containers.ScalarMap[str, str]
-    def __init__(self, format: _Optional[int] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[_Union[Task, str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., batched: bool = ..., preprocessing: _Optional[_Union[ImagePreprocessing, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Union[ParameterCounts, _Mapping]] = ..., files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., tools: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    fingerprint: str
+    def __init__(self, format: _Optional[int] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[_Union[Task, str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., batched: bool = ..., preprocessing: _Optional[_Union[ImagePreprocessing, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Union[ParameterCounts, _Mapping]] = ..., files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., tools: _Optional[_Mapping[str, str]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class TensorSignature(_message.Message):
     __slots__ = ("name", "datatype", "shape")
