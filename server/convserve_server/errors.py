@@ -1,17 +1,22 @@
-"""The errors that a caller can cause or meet; rpc/status.py gives each its gRPC status code.
+"""The errors of the server, as a tree; rpc/status.py gives those for callers their gRPC status codes.
 
-    ServerError
+    ServerError                 what a caller hears
     ├── InvalidRequest          what was sent does not fit; the sentence says what does
     ├── ModelNotFound           no such model, or no such version of it
     ├── ModelNotReady           there, but not able to answer now
     ├── QueueFull               more is waiting than the queue takes
     ├── TooLarge                more than a limit allows
+    ├── Unsupported             a part of the protocol that this server does not have
     ├── DeadlineExceeded        the caller's deadline passed before the run
     ├── Cancelled               the caller is gone
     └── InferenceFailed         the engine failed on this batch
+    StartupError                what the operator hears, at start or when a model is loaded
+    ├── EngineUnavailable       ONNX Runtime or the wanted provider does not work here
+    ├── ModelBroken             an artifact that cannot be trusted or loaded
+    └── InvalidSettings         an option that cannot be used
 
-Their messages are sentences for callers. Anything else that is raised is a bug: it is logged with its traceback and
-answered as "internal error".
+Their messages are sentences for whom they are for. Anything else that is raised is a bug: it is logged with its
+traceback and answered as "internal error".
 """
 
 from __future__ import annotations
@@ -41,6 +46,10 @@ class TooLarge(ServerError):
     """The request is over a limit."""
 
 
+class Unsupported(ServerError):
+    """A part of the protocol that this server does not have."""
+
+
 class DeadlineExceeded(ServerError):
     """The caller's deadline passed before its rows were run."""
 
@@ -51,3 +60,19 @@ class Cancelled(ServerError):
 
 class InferenceFailed(ServerError):
     """The engine failed on the batch that this request was in."""
+
+
+class StartupError(Exception):
+    """Base of the errors whose message is meant for the operator."""
+
+
+class EngineUnavailable(StartupError):
+    """ONNX Runtime, or the wanted execution provider, does not work here."""
+
+
+class ModelBroken(StartupError):
+    """An artifact that cannot be trusted or loaded."""
+
+
+class InvalidSettings(StartupError):
+    """An option that cannot be used."""

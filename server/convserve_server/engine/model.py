@@ -76,7 +76,7 @@ Reply = Callable[[Answer | ServerError], None]
 """Called exactly once for each submission, from any thread; it does not block and does not raise."""
 
 
-class Model:
+class Model(Protocol):
     """A model that is loaded and warmed."""
 
     description: Description
@@ -92,11 +92,9 @@ class Model:
         Raises QueueFull when the queue takes no more, TooLarge when there are more rows than a request may have; then
         ``reply`` is not called.
         """
-        raise NotImplementedError
 
     def lead(self, batches: int | None = None) -> bool:
         """Run batches until the queue is empty, or at most so many; see Batcher.lead."""
-        raise NotImplementedError
 
 
 class Models(Protocol):

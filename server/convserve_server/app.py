@@ -1,0 +1,129 @@
+"""The composition root: the only place that knows the concrete classes. Starts, drains and stops the server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from importlib import metadata
+from pathlib import Path
+
+from convserve_proto import open_inference, vision_pb2
+
+from convserve_server.artifacts import read_artifact
+from convserve_server.engine.batcher import Limits
+from convserve_server.engine.cpus import usable_cpus
+from convserve_server.engine.repository import Repository
+from convserve_server.engine.session import EngineSettings, check_distributions
+from convserve_server.errors import ModelBroken
+from convserve_server.rpc.convolution import Convolution
+from convserve_server.rpc.health import SERVICE as HEALTH_SERVICE
+from convserve_server.rpc.health import Health
+from convserve_server.rpc.image_classifier import ImageClassifier
+from convserve_server.rpc.inference_service import InferenceService
+from convserve_server.rpc.reflection import Reflection
+from convserve_server.settings import Settings
+from convserve_server.transport.standard import StandardTransport, TransportSettings
+
+log = logging.getLogger(__name__)
+
+_VISION = vision_pb2.DESCRIPTOR.services_by_name
+CLASSIFIER_SERVICE = _VISION["ImageClassifier"].full_name
+CONVOLUTION_SERVICE = _VISION["Convolution"].full_name
+_TASKS = {CLASSIFIER_SERVICE: "image_classification", CONVOLUTION_SERVICE: "convolution"}
+
+# More run slots than this have nothing to win: a leader that waits for the interpreter lock runs nothing.
+MAX_INSTANCES = 4
+
+
+class App:
+    """One server: make it, start() it, stop() it. Both may be called from any thread, each once.
+
+    Raises InvalidSettings when the address cannot be bound, EngineUnavailable when ONNX Runtime does not work.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        log.info("convserve %s on %s", metadata.version("convserve"), check_distributions())
+        self._settings = settings
+        self._serving = threading.Event()
+        self.repository = Repository(settings.repository, read_artifact, _engine(settings), _limits(settings))
+        services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
+        self._health = Health(services)
+        self._reflection = Reflection((*services, HEALTH_SERVICE))
+        inference = InferenceService(self.repository, self._serving.is_set, metadata.version("convserve"))
+        self._transport = StandardTransport(
+            TransportSettings(
+                listen=settings.listen, max_message_bytes=settings.max_message_bytes, threads=settings.max_calls
+            ),
+            [
+                *inference.methods(),
+                *ImageClassifier(self.repository).methods(),
+                *Convolution(self.repository).methods(),
+            ],
+            [self._health.add_to, self._reflection.add_to],
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that the server is bound to."""
+        return self._transport.port
+
+    def start(self) -> None:
+        """Serve, not ready at first; load and warm the models; become ready.
+
+        Raises ModelBroken when not one model can be served, EngineUnavailable when the wanted provider does not work.
+        """
+        self._transport.start()
+        host = self._settings.listen.rpartition(":")[0]
+        log.info("listening on %s:%d", host, self.port)
+        self.repository.load()
+        if not self.repository.names():
+            raise ModelBroken(self._nothing_to_serve())
+        self._serving.set()
+        self._health.set(self._statuses())
+        if self._settings.port_file is not None:
+            _write_aside(self._settings.port_file, f"{self.port}\n")
+        log.info("ready")
+
+    def _statuses(self) -> dict[str, bool]:
+        statuses = {"": True, open_inference.SERVICE: True}
+        statuses |= {service: bool(self.repository.with_task(task)) for service, task in _TASKS.items()}
+        return statuses | {f"models/{name}": True for name in self.repository.names()}
+
+    def _nothing_to_serve(self) -> str:
+        folder = self.repository.folder
+        if refusals := self.repository.refusals:
+            return "no model can be served: " + "; ".join(f"{r.path}: {r.reason}" for r in refusals)
+        return f"there is no model in {folder.absolute()}; export one: convserve-export --out {folder}"
+
+    def stop(self, grace: float | None = None) -> None:
+        """Drain: not ready, no new calls, accepted ones finish within the grace (seconds; the setting by default)."""
+        self._serving.clear()
+        self._health.close()
+        self._reflection.close()
+        self._transport.stop(self._settings.grace if grace is None else grace)
+        log.info("stopped")
+
+
+def _engine(settings: Settings) -> EngineSettings:
+    cpus = usable_cpus()
+    instances = settings.instances or min(cpus, MAX_INSTANCES)
+    threads = settings.threads or max(1, cpus // instances)
+    log.info("%d usable CPUs: %d instances a model, %d threads a run", cpus, instances, threads)
+    return EngineSettings(provider=settings.provider, instances=instances, threads=threads)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_batch_size=settings.max_batch_size,
+        max_queue_size=settings.max_queue_size,
+        max_request_rows=settings.max_request_rows,
+        max_queue_delay=settings.max_queue_delay,
+    )
+
+
+def _write_aside(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or none."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text)
+    aside.replace(path)

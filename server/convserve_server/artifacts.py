@@ -1,0 +1,120 @@
+"""Reads an artifact from disk and believes nothing that its manifest's hashes do not confirm."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from convserve_proto import manifest_pb2
+from convserve_proto.tensors import NUMPY_TYPES
+from google.protobuf import json_format
+
+from convserve_server.engine.model import Description, Preprocessing, TensorSpec
+from convserve_server.engine.repository import Artifact
+from convserve_server.errors import ModelBroken
+
+FORMAT = 1
+MODEL_FILE = "model.onnx"
+_TASKS = {
+    manifest_pb2.TASK_IMAGE_CLASSIFICATION: "image_classification",
+    manifest_pb2.TASK_CONVOLUTION: "convolution",
+}
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """Read NAME/VERSION/ and check every file that its manifest lists, by size and SHA-256.
+
+    Raises ModelBroken with a sentence when anything is missing, cannot be read, or is not what the manifest says.
+    """
+    manifest = _read_manifest(folder / "manifest.json")
+    files = {f.name: f for f in manifest.files}
+    if MODEL_FILE not in files:
+        raise ModelBroken(f"its manifest does not list {MODEL_FILE}; export it again")
+    model = b""
+    for file in files.values():
+        content = _read_file(folder, file.name)
+        _check_file(file, content)
+        if file.name == MODEL_FILE:
+            # What was hashed is what will be run: the file is not opened a second time.
+            model = content
+    return Artifact(_description(manifest), model)
+
+
+def _read_manifest(path: Path) -> manifest_pb2.Manifest:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ModelBroken("it has no manifest.json; export it with convserve-export") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelBroken(f"its manifest.json cannot be read: {error}") from error
+    try:
+        manifest = json_format.Parse(text, manifest_pb2.Manifest())
+    except (json_format.ParseError, RecursionError) as error:
+        raise ModelBroken(f"its manifest.json is no valid manifest: {error}") from error
+    if manifest.format != FORMAT:
+        raise ModelBroken(f"its manifest has format {manifest.format}, and this server reads format {FORMAT}")
+    return manifest
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ModelBroken(f"its manifest lists the file '{name}', which is not inside of its folder")
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError:
+        raise ModelBroken(f"{name} is missing; export it again") from None
+    except OSError as error:
+        raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _check_file(file: manifest_pb2.ArtifactFile, content: bytes) -> None:
+    if len(content) != file.size:
+        raise ModelBroken(f"{file.name} has {len(content)} bytes, but its manifest says {file.size}; export it again")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise ModelBroken(
+            f"{file.name} was changed after its export: its SHA-256 is {digest}, its manifest says {file.sha256}"
+        )
+
+
+def _description(manifest: manifest_pb2.Manifest) -> Description:
+    for tensor in (*manifest.inputs, *manifest.outputs):
+        if tensor.datatype not in NUMPY_TYPES:
+            raise ModelBroken(f"its manifest gives '{tensor.name}' the unknown datatype '{tensor.datatype}'")
+        if manifest.batched and not tensor.shape:
+            raise ModelBroken(f"its manifest says that it is batched, but '{tensor.name}' is a scalar")
+    description = Description(
+        name=manifest.name,
+        version=manifest.version,
+        task=_TASKS.get(manifest.task, ""),
+        inputs=tuple(TensorSpec(t.name, t.datatype, tuple(t.shape)) for t in manifest.inputs),
+        outputs=tuple(TensorSpec(t.name, t.datatype, tuple(t.shape)) for t in manifest.outputs),
+        batched=manifest.batched,
+        labels=tuple(manifest.labels),
+        preprocessing=_preprocessing(manifest) if manifest.HasField("preprocessing") else None,
+    )
+    if description.task == "image_classification":
+        _check_classifier(description)
+    return description
+
+
+def _preprocessing(manifest: manifest_pb2.Manifest) -> Preprocessing:
+    p = manifest.preprocessing
+    if (p.color_order, p.layout) != ("RGB", "NCHW"):
+        raise ModelBroken(f"its preprocessing is {p.color_order} {p.layout}; this server does RGB NCHW")
+    if not (p.height and p.width and p.scale and len(p.mean) == len(p.std) == 3 and all(p.std)):
+        raise ModelBroken("its preprocessing needs a size, a scale, and three numbers each for mean and std, none 0")
+    return Preprocessing(p.height, p.width, p.scale, tuple(p.mean), tuple(p.std))
+
+
+def _check_classifier(description: Description) -> None:
+    p = description.preprocessing
+    if p is None:
+        raise ModelBroken("it is an image classifier, but its manifest has no preprocessing")
+    if [i.shape for i in description.inputs] != [(-1, 3, p.height, p.width)] or not description.batched:
+        raise ModelBroken(f"an image classifier takes one input [-1, 3, {p.height}, {p.width}], in batches")
+    if len(description.outputs) != 1 or len(description.outputs[0].shape) != 2:
+        raise ModelBroken("an image classifier has one output [-1, number of classes]")
+    classes = description.outputs[0].shape[1]
+    if description.labels and len(description.labels) != classes:
+        raise ModelBroken(f"its manifest has {len(description.labels)} labels for {classes} classes")

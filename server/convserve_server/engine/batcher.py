@@ -1,0 +1,296 @@
+"""Dynamic batching without I/O, timers or a thread of its own: whoever submits tries to lead.
+
+A submitter puts its rows into the queue and then asks for a run slot by calling lead(). With a slot it takes what fits
+from the head of the queue, its own rows and everybody else's, runs, answers all, and goes on until the queue is empty.
+Without one it leaves: whoever holds the slots will take its rows next. Batches form by themselves exactly when the
+engine is the bottleneck, and a lone request never waits. (The technique is known as flat combining: Hendler,
+Incze, Shavit and Tzafrir, "Flat Combining and the Synchronization-Parallelism Tradeoff", 2010.)
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from convserve_server.engine.model import Answer, Array, Reply, Waiter
+from convserve_server.errors import Cancelled, DeadlineExceeded, InferenceFailed, QueueFull, ServerError, TooLarge
+
+log = logging.getLogger(__name__)
+
+
+class Instance(Protocol):
+    """One run slot: it runs one batch at a time."""
+
+    def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+        """Run the rows of all requests as one batch; the outputs have these rows in the same order."""
+
+
+@dataclass
+class Statistics:
+    """What has happened in one batcher since it was made. Written under its lock."""
+
+    requests: int = 0
+    rows: int = 0
+    batches: int = 0
+    batched_rows: int = 0
+    failed_batches: int = 0
+    refused: int = 0
+    """Refused because the queue was full or the request too large."""
+    cancelled: int = 0
+    """Dropped before a run because the caller was gone."""
+    expired: int = 0
+    """Dropped before a run because the caller's deadline had passed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much a batcher takes."""
+
+    max_batch_size: int = 64
+    """Rows in one run; a larger request is split and answered as one."""
+    max_queue_size: int = 1024
+    """Rows that may wait. An empty queue takes any request that max_request_rows allows."""
+    max_request_rows: int = 1024
+    max_queue_delay: float = 0.0
+    """Seconds that a batch which is not full waits for company; 0 runs at once."""
+
+
+class _Part:
+    """Rows of one request that are run together: the whole request, unless it is larger than a batch may be."""
+
+    __slots__ = ("inputs", "key", "reply", "rows", "submitted", "waiter")
+
+    def __init__(
+        self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply, submitted: float
+    ) -> None:
+        self.inputs, self.rows, self.key = inputs, rows, key
+        self.waiter, self.reply, self.submitted = waiter, reply, submitted
+
+
+class _Gather:
+    """Collects the answers to the parts of a split request; replies once, with the whole or the first error.
+
+    It stands in for the request's waiter, so that the parts left over after an error are dropped.
+    """
+
+    def __init__(self, parts: int, waiter: Waiter, reply: Reply) -> None:
+        self.deadline = waiter.deadline
+        self._waiter, self._reply = waiter, reply
+        self._answers: list[Answer | None] = [None] * parts
+        self._missing = parts
+        self._failed = False
+        self._lock = threading.Lock()
+
+    def abandoned(self) -> bool:
+        return self._failed or self._waiter.abandoned()
+
+    def reply_for(self, index: int) -> Reply:
+        return lambda result: self._arrived(index, result)
+
+    def _arrived(self, index: int, result: Answer | ServerError) -> None:
+        with self._lock:
+            if self._failed:
+                return
+            if isinstance(result, Answer):
+                self._answers[index] = result
+                self._missing -= 1
+                if self._missing:
+                    return
+            else:
+                self._failed = True
+        self._reply(self._joined() if isinstance(result, Answer) else result)
+
+    def _joined(self) -> Answer:
+        answers = [a for a in self._answers if a is not None]
+        outputs = zip(*(a.outputs for a in answers), strict=True)
+        return Answer(
+            tuple(np.concatenate(o) for o in outputs),
+            answers[0].queue_seconds,
+            sum(a.inference_seconds for a in answers),
+        )
+
+
+class Batcher:
+    """Groups the rows of concurrent requests and runs them on the instances it was given.
+
+    Rules: rows are counted, not requests. Only requests of equal shape (but for axis 0) share a batch. What does not
+    fit stays first in line. A full queue refuses at once. Who cancelled, or whose deadline has passed, is dropped
+    before it costs a run. A failed run fails its own batch only. Safe to call from any number of threads.
+    """
+
+    def __init__(
+        self,
+        instances: Sequence[Instance],
+        limits: Limits,
+        *,
+        batched: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
+    ) -> None:
+        if not instances:
+            raise ValueError("a batcher needs at least one instance")
+        self.limits = limits
+        self.statistics = Statistics()
+        self._batched = batched
+        self._idle = list(instances)
+        self._queue: deque[_Part] = deque()
+        self._waiting_rows = 0
+        self._clock, self._wait = clock, wait
+        self._lock = threading.Lock()
+        self._arrival = threading.Condition(self._lock)
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows in the queue now."""
+        return self._waiting_rows
+
+    def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
+        """Put a request into the queue; ``reply`` is called exactly once, by whoever leads. Call lead() afterwards.
+
+        Raises TooLarge or QueueFull; then ``reply`` is not called.
+        """
+        rows = len(inputs[0]) if self._batched else 1
+        limits = self.limits
+        if rows > limits.max_request_rows:
+            with self._lock:
+                self.statistics.refused += 1
+            raise TooLarge(
+                f"the request has {rows} rows, but one request may have {limits.max_request_rows}; send it in parts"
+            )
+        key = tuple(a.shape[1:] for a in inputs) if self._batched else None
+        if rows > limits.max_batch_size and self._batched:
+            parts = self._split(inputs, rows, key, waiter, reply)
+        else:
+            parts = (_Part(inputs, rows, key, waiter, reply, self._clock()),)
+        with self._lock:
+            if self._waiting_rows and self._waiting_rows + rows > limits.max_queue_size:
+                self.statistics.refused += 1
+                raise QueueFull(
+                    f"{self._waiting_rows} rows are waiting and the queue takes {limits.max_queue_size}: "
+                    "the server is overloaded; try again later or send less at a time"
+                )
+            self._queue.extend(parts)
+            self._waiting_rows += rows
+            self.statistics.requests += 1
+            self.statistics.rows += rows
+            if limits.max_queue_delay:
+                self._arrival.notify_all()
+
+    def _split(
+        self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply
+    ) -> tuple[_Part, ...]:
+        size = self.limits.max_batch_size
+        gather = _Gather(math.ceil(rows / size), waiter, reply)
+        now = self._clock()
+        return tuple(
+            _Part(
+                tuple(a[start : start + size] for a in inputs),
+                min(size, rows - start),
+                key,
+                gather,
+                gather.reply_for(index),
+                now,
+            )
+            for index, start in enumerate(range(0, rows, size))
+        )
+
+    def lead(self, batches: int | None = None) -> bool:
+        """Take a run slot, if one is free, and run batches until the queue is empty or ``batches`` have been run.
+
+        Returns True only when it stopped because of ``batches`` and rows are still waiting: then the caller sees to
+        it that somebody leads again.
+        """
+        with self._lock:
+            if not self._queue or not self._idle:
+                return False
+            instance = self._idle.pop()
+        done = 0
+        while True:
+            with self._lock:
+                if self.limits.max_queue_delay:
+                    self._await_company()
+                stop = batches is not None and done >= batches
+                batch, dropped = ([], []) if stop else self._take()
+                if not batch:
+                    self._idle.append(instance)
+                more = bool(self._queue)
+            for part, error in dropped:
+                _deliver(part, error)
+            if not batch:
+                return stop and more
+            self._run(instance, batch)
+            done += 1
+
+    def _await_company(self) -> None:
+        limits = self.limits
+        while self._queue and self._waiting_rows < limits.max_batch_size:
+            left = self._queue[0].submitted + limits.max_queue_delay - self._clock()
+            if left <= 0:
+                return
+            self._wait(self._arrival, left)
+
+    def _take(self) -> tuple[list[_Part], list[tuple[_Part, ServerError]]]:
+        """The next batch from the head of the queue, and whom it is too late for. Called under the lock."""
+        batch: list[_Part] = []
+        dropped: list[tuple[_Part, ServerError]] = []
+        now, rows, queue = self._clock(), 0, self._queue
+        most = self.limits.max_batch_size
+        while queue:
+            part = queue[0]
+            if part.waiter.abandoned():
+                self.statistics.cancelled += 1
+                dropped.append((part, Cancelled("the caller cancelled before the request was run")))
+            elif part.waiter.deadline <= now:
+                self.statistics.expired += 1
+                dropped.append((part, DeadlineExceeded("the deadline passed before the request was run")))
+            elif batch and (not self._batched or part.key != batch[0].key or rows + part.rows > most):
+                break
+            else:
+                batch.append(part)
+                rows += part.rows
+            queue.popleft()
+            self._waiting_rows -= part.rows
+        if batch:
+            self.statistics.batches += 1
+            self.statistics.batched_rows += rows
+        return batch, dropped
+
+    def _run(self, instance: Instance, batch: list[_Part]) -> None:
+        started = self._clock()
+        try:
+            outputs = instance.run([part.inputs for part in batch])
+        except Exception:
+            log.exception("a run of %d rows failed", sum(part.rows for part in batch))
+            with self._lock:
+                self.statistics.failed_batches += 1
+            failure = InferenceFailed(
+                "the model failed on the batch that this request was in; the server's log says why"
+            )
+            for part in batch:
+                _deliver(part, failure)
+            return
+        seconds = self._clock() - started
+        if len(batch) == 1:
+            _deliver(batch[0], Answer(tuple(outputs), started - batch[0].submitted, seconds))
+            return
+        at = 0
+        for part in batch:
+            rows = tuple(o[at : at + part.rows] for o in outputs)
+            at += part.rows
+            _deliver(part, Answer(rows, started - part.submitted, seconds))
+
+
+def _deliver(part: _Part, result: Answer | ServerError) -> None:
+    # A reply that raises is a bug, and no reason to leave its batch-mates without theirs.
+    try:
+        part.reply(result)
+    except Exception:
+        log.exception("a reply failed")

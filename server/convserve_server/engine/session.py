@@ -1,0 +1,222 @@
+"""ONNX Runtime sessions and execution providers. The only module of the server that imports onnxruntime."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from convserve_server.engine.model import Array, Description, TensorSpec
+from convserve_server.errors import EngineUnavailable, ModelBroken
+
+log = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+
+_DATATYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+
+NUMPY_TYPES = {
+    "BOOL": "?",
+    "UINT8": "u1",
+    "UINT16": "u2",
+    "UINT32": "u4",
+    "UINT64": "u8",
+    "INT8": "i1",
+    "INT16": "i2",
+    "INT32": "i4",
+    "INT64": "i8",
+    "FP16": "f2",
+    "FP32": "f4",
+    "FP64": "f8",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """How models are run."""
+
+    provider: str = "auto"
+    """auto (CUDA where it really works, else CPU), cpu, or cuda (CUDA, or refuse to start)."""
+    instances: int = 1
+    """Batches of one model that may run at the same time."""
+    threads: int = 1
+    """CPU threads that one run may use."""
+
+
+def check_distributions() -> str:
+    """The installed ONNX Runtime distribution, as "name version".
+
+    Raises EngineUnavailable when there is none, or when both are there: they overwrite each other's files.
+    """
+    found = {}
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    if len(found) == 2:
+        raise EngineUnavailable(
+            "both onnxruntime and onnxruntime-gpu are installed, and they overwrite each other's files: "
+            "pip uninstall both, then install one of convserve[server] and convserve[server-cpu]"
+        )
+    if not found:
+        raise EngineUnavailable(
+            "ONNX Runtime is not installed: pip install 'convserve[server]' (or [server-cpu], a small download)"
+        )
+    return " ".join(*found.items())
+
+
+def choose_provider(wanted: str) -> tuple[str, str]:
+    """The execution provider to ask for, and the reason in words.
+
+    "auto" takes CUDA only where a CUDA driver with a device answers; what a session then really got is checked when it
+    is made. Raises EngineUnavailable for "cuda" where CUDA cannot work.
+    """
+    if wanted == "cpu":
+        return CPU, "asked for"
+    obstacle = _cuda_obstacle()
+    if obstacle is None:
+        return CUDA, "asked for" if wanted == "cuda" else "a CUDA device answers"
+    if wanted == "cuda":
+        raise EngineUnavailable(
+            f"--provider cuda was asked for, but {obstacle}. Mend that, or start with --provider auto or cpu"
+        )
+    return CPU, obstacle
+
+
+def _cuda_obstacle() -> str | None:
+    """Why CUDA cannot work here; None where it can, as far as can be seen without a session."""
+    import onnxruntime
+
+    # ONNX Runtime lists the CUDA provider wherever its wheel was built with it, driver or not, so the list can
+    # only rule CUDA out. The driver itself is asked.
+    if CUDA not in onnxruntime.get_available_providers():
+        return "the installed ONNX Runtime has no CUDA provider (pip install 'convserve[server,cuda]')"
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError:
+        return f"there is no NVIDIA driver ({library} does not load)"
+    count = ctypes.c_int(0)
+    if (error := driver.cuInit(0)) or (error := driver.cuDeviceGetCount(ctypes.byref(count))):
+        return f"the NVIDIA driver answers with error {error}"
+    if not count.value:
+        return "the NVIDIA driver sees no device"
+    onnxruntime.preload_dlls()
+    return None
+
+
+class Session:
+    """One model in ONNX Runtime, on one provider. run() may be called from several threads at once.
+
+    Raises ModelBroken when ONNX Runtime does not take the model or its inputs and outputs are not the described ones,
+    EngineUnavailable when another provider than the wanted one would run it.
+    """
+
+    def __init__(self, model: bytes, description: Description, provider: str, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        # An idle server must use no CPU: threads of the pool sleep instead of spinning for the next run.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # The arena keeps its high-water mark for ever, and for models of this size it wins nothing.
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
+        except Exception as error:
+            raise ModelBroken(f"ONNX Runtime does not load it: {_first_line(error)}") from error
+        got = self._session.get_providers()[0]
+        if got != provider:
+            # ONNX Runtime itself only logs this and runs on the CPU.
+            raise EngineUnavailable(f"{provider} was asked for, but ONNX Runtime fell back to {got}")
+        self.provider = provider
+        self._check_signature(description)
+        self._inputs = [i.name for i in description.inputs]
+        self._outputs = [o.name for o in description.outputs]
+
+    def _check_signature(self, description: Description) -> None:
+        for kind, described, real in (
+            ("input", description.inputs, self._session.get_inputs()),
+            ("output", description.outputs, self._session.get_outputs()),
+        ):
+            seen = {r.name: _spec(r) for r in real}
+            if {d.name for d in described} != set(seen):
+                raise ModelBroken(
+                    f"the manifest names the {kind}s {[d.name for d in described]}, the model has {list(seen)}"
+                )
+            for spec in described:
+                other = seen[spec.name]
+                if other.datatype != spec.datatype or not _compatible(other.shape, spec.shape):
+                    raise ModelBroken(
+                        f"the manifest says that {kind} '{spec.name}' is {spec.datatype} {list(spec.shape)}, "
+                        f"the model says {other.datatype} {list(other.shape)}"
+                    )
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Run once. Inputs and outputs are in the order of the description."""
+        outputs: list[Array] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        return outputs
+
+
+def _spec(node: Any) -> TensorSpec:
+    shape = tuple(d if isinstance(d, int) else -1 for d in node.shape)
+    return TensorSpec(node.name, _DATATYPES.get(node.type, node.type), shape)
+
+
+def _compatible(real: tuple[int, ...], described: tuple[int, ...]) -> bool:
+    return len(real) == len(described) and all(r in (-1, d) for r, d in zip(real, described, strict=True))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class SessionInstance:
+    """A run slot of a session, with batch buffers of its own that rows are gathered in."""
+
+    def __init__(self, session: Session, description: Description, max_batch_size: int) -> None:
+        self._session = session
+        self._buffers: list[Array | None] = [
+            np.empty((max_batch_size, *i.shape[1:]), NUMPY_TYPES[i.datatype])
+            if description.batched and -1 not in i.shape[1:] and i.datatype in NUMPY_TYPES
+            else None
+            for i in description.inputs
+        ]
+
+    def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+        """Run the rows of all requests as one batch. A lone request is run as it lies, without a copy."""
+        if len(requests) == 1:
+            return self._session.run(requests[0])
+        gathered = []
+        for buffer, arrays in zip(self._buffers, zip(*requests, strict=True), strict=True):
+            if buffer is None:
+                gathered.append(np.concatenate(arrays))
+            else:
+                rows = sum(len(a) for a in arrays)
+                gathered.append(np.concatenate(arrays, out=buffer[:rows]))
+        return self._session.run(gathered)

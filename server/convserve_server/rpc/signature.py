@@ -1,0 +1,133 @@
+"""A model's inputs and outputs, prepared for checking requests and building replies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from convserve_proto.open_inference import ModelInferResponse
+from convserve_proto.tensors import Array, TensorError, decode_contents, decode_raw, encode_raw
+
+from convserve_server.engine.model import Answer, Description, TensorSpec
+from convserve_server.errors import InvalidRequest, Unsupported
+
+if TYPE_CHECKING:
+    from convserve_proto.open_inference_pb2 import ModelInferRequest
+
+
+class Signature:
+    """Turns requests for one model into its inputs, and its outputs into replies."""
+
+    def __init__(self, description: Description) -> None:
+        self._model = description.name
+        self._version = str(description.version)
+        self._batched = description.batched
+        self._inputs = description.inputs
+        self._places = {spec.name: i for i, spec in enumerate(description.inputs)}
+        self._outputs = {spec.name: (i, spec) for i, spec in enumerate(description.outputs)}
+
+    def inputs(self, request: ModelInferRequest) -> tuple[Array, ...]:
+        """The request's inputs in the model's order; raw contents are not copied.
+
+        Raises InvalidRequest with a sentence that names the input, what was sent and what was expected, and
+        Unsupported for inputs in shared memory.
+        """
+        raw = request.raw_input_contents
+        sent = request.inputs
+        self._check_names([i.name for i in sent])
+        if raw and len(raw) != len(sent):
+            raise InvalidRequest(
+                f"raw_input_contents has {len(raw)} entries for {len(sent)} inputs of model '{self._model}'; "
+                "send one for each input, in their order"
+            )
+        arrays: list[Array | None] = [None] * len(self._inputs)
+        for index, tensor in enumerate(sent):
+            place = self._places[tensor.name]
+            shape = tuple(tensor.shape)
+            self._check(self._inputs[place], tensor.datatype, shape)
+            if tensor.parameters and "shared_memory_region" in tensor.parameters:
+                raise Unsupported(f"input '{tensor.name}' is in shared memory; send it in raw_input_contents")
+            try:
+                if raw:
+                    if tensor.HasField("contents"):
+                        raise InvalidRequest(
+                            "contents field must not be specified when using raw_input_contents for "
+                            f"'{tensor.name}' for model '{self._model}'"
+                        )
+                    arrays[place] = decode_raw(tensor.name, tensor.datatype, shape, raw[index])
+                else:
+                    arrays[place] = decode_contents(tensor.name, tensor.datatype, shape, tensor.contents)
+            except TensorError as error:
+                raise InvalidRequest(f"{error}; model '{self._model}'") from None
+        decoded = tuple(a for a in arrays if a is not None)
+        if self._batched:
+            self._check_rows(decoded)
+        return decoded
+
+    def _check_names(self, names: list[str]) -> None:
+        if len(names) == len(self._places) and all(n in self._places for n in names) and len(set(names)) == len(names):
+            return
+        expected = ", ".join(f"'{n}'" for n in self._places)
+        got = ", ".join(f"'{n}'" for n in names) or "none"
+        raise InvalidRequest(
+            f"expected {len(self._places)} inputs but got {len(names)} inputs for model '{self._model}': "
+            f"it takes {expected}, each once; the request has {got}"
+        )
+
+    def _check(self, spec: TensorSpec, datatype: str, shape: tuple[int, ...]) -> None:
+        if datatype != spec.datatype:
+            raise InvalidRequest(
+                f"inference input '{spec.name}' data-type is '{datatype}', "
+                f"but model '{self._model}' expects '{spec.datatype}'"
+            )
+        fits = len(shape) == len(spec.shape) and all(
+            got == want or (want == -1 and got >= 0) for got, want in zip(shape, spec.shape, strict=True)
+        )
+        if not fits:
+            raise InvalidRequest(
+                f"unexpected shape for input '{spec.name}' for model '{self._model}'. "
+                f"Expected {_text(spec.shape)}, got {_text(shape)}"
+            )
+
+    def _check_rows(self, arrays: tuple[Array, ...]) -> None:
+        rows = {len(a) for a in arrays}
+        if 0 in rows:
+            raise InvalidRequest(f"the request has 0 rows for model '{self._model}'; send at least one")
+        if len(rows) > 1:
+            sizes = ", ".join(f"'{s.name}' has {len(a)}" for s, a in zip(self._inputs, arrays, strict=True))
+            raise InvalidRequest(f"all inputs of model '{self._model}' take the same number of rows, but {sizes}")
+
+    def requested(self, request: ModelInferRequest) -> tuple[tuple[int, TensorSpec], ...]:
+        """Place and spec of each output to reply with: those that the request names, in its order, or all.
+
+        Raises InvalidRequest for an unknown or repeated name, Unsupported for output parameters.
+        """
+        if not request.outputs:
+            return tuple(self._outputs.values())
+        chosen = []
+        for output in request.outputs:
+            if output.name not in self._outputs:
+                have = ", ".join(f"'{n}'" for n in self._outputs)
+                raise InvalidRequest(
+                    f"unexpected inference output '{output.name}' for model '{self._model}'; it has {have}"
+                )
+            if output.parameters and not set(output.parameters) <= {"binary_data"}:
+                names = ", ".join(sorted(output.parameters))
+                raise Unsupported(f"output '{output.name}' has parameters that this server does not have: {names}")
+            chosen.append(self._outputs[output.name])
+        if len({i for i, _ in chosen}) != len(chosen):
+            raise InvalidRequest(f"an output is requested more than once from model '{self._model}'")
+        return tuple(chosen)
+
+    def reply(self, request_id: str, chosen: tuple[tuple[int, TensorSpec], ...], answer: Answer) -> bytes:
+        """The serialized ModelInferResponse, with raw contents."""
+        response = ModelInferResponse(model_name=self._model, model_version=self._version, id=request_id)
+        for place, spec in chosen:
+            array = np.ascontiguousarray(answer.outputs[place])
+            response.outputs.add(name=spec.name, datatype=spec.datatype, shape=array.shape)
+            response.raw_output_contents.append(encode_raw(array))
+        return response.SerializeToString()
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "[" + ",".join(str(d) for d in shape) + "]"

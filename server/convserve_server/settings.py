@@ -1,0 +1,140 @@
+"""Every option of the server, declared once: flag, environment variable, default and sentence."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convserve_server.errors import InvalidSettings
+
+PREFIX = "CONVSERVE_"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. Its flag is --name with dashes, its variable CONVSERVE_NAME."""
+
+    name: str
+    default: Any
+    help: str
+    parse: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("a whole number above 0")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("a whole number, 0 or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1e6:
+        raise ValueError("seconds, 0 or more")
+    return number
+
+
+OPTIONS = (
+    Option("repository", Path("artifacts"), "folder with the models, laid out as NAME/VERSION/", Path),
+    Option("listen", "127.0.0.1:8001", "HOST:PORT to serve on; port 0 takes a free one"),
+    Option(
+        "provider",
+        "auto",
+        "auto (CUDA where it really works, else CPU), cpu, or cuda (CUDA, or no start)",
+        choices=("auto", "cpu", "cuda"),
+    ),
+    Option("instances", 0, "batches of a model that may run at the same time; 0 chooses by the CPUs", _count),
+    Option("threads", 0, "CPU threads of one run; 0 chooses by the CPUs", _count),
+    Option("max_batch_size", 64, "rows in one run; larger requests are split and answered as one", _positive),
+    Option("max_queue_size", 1024, "rows of a model that may wait; more are refused", _positive),
+    Option("max_request_rows", 1024, "rows that one request may have", _positive),
+    Option("max_queue_delay", 0.0, "seconds that a batch which is not full waits for company", _seconds),
+    Option("max_message_bytes", 64 << 20, "size limit of a request and of a reply", _positive),
+    Option("max_calls", 32, "calls that are worked on at the same time", _positive),
+    Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
+    Option("port_file", None, "file to write the port to once the server is ready", Path),
+    Option("log_level", "info", "how much to log", choices=("debug", "info", "warning", "error")),
+)
+
+
+class Settings:
+    """The values of all options, as attributes."""
+
+    repository: Path
+    listen: str
+    provider: str
+    instances: int
+    threads: int
+    max_batch_size: int
+    max_queue_size: int
+    max_request_rows: int
+    max_queue_delay: float
+    max_message_bytes: int
+    max_calls: int
+    grace: float
+    port_file: Path | None
+    log_level: str
+
+    def __init__(self, **values: Any) -> None:
+        for option in OPTIONS:
+            setattr(self, option.name, values.pop(option.name, option.default))
+        if values:
+            raise TypeError(f"unknown settings: {', '.join(values)}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, with every option's variable and default in its help."""
+    command = argparse.ArgumentParser(
+        prog="convserve-server",
+        description="Serve exported networks over gRPC. Every option is also an environment variable.",
+    )
+    for option in OPTIONS:
+        default = "" if option.default is None else f"; default {option.default}"
+        text = f"{option.help} [{option.variable}{default}]"
+        command.add_argument(option.flag, dest=option.name, metavar="X", help=text)
+    return command
+
+
+def read_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the command line, then the environment, then defaults.
+
+    Raises InvalidSettings for a value that cannot be used.
+    """
+    flags = vars(parser().parse_args(arguments))
+    values = {}
+    for option in OPTIONS:
+        source, text = option.flag, flags[option.name]
+        if text is None:
+            source, text = option.variable, environment.get(option.variable)
+        if text is not None:
+            values[option.name] = _value(option, source, text)
+    return Settings(**values)
+
+
+def _value(option: Option, source: str, text: str) -> Any:
+    if option.choices and text not in option.choices:
+        raise InvalidSettings(f"{source} is '{text}'; it takes {', '.join(option.choices)}")
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        raise InvalidSettings(f"{source} is '{text}'; {option.help} ({error})") from None
