@@ -1,0 +1,143 @@
+"""One Convolve request to what the model is to compute: planes with their border, and kernels as they are slid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from convserve_proto import vision_pb2 as vision
+from numpy.typing import NDArray
+
+from convserve_server.errors import InvalidRequest, TooLarge
+from convserve_server.rpc.images import ImageLimits, PixelBudget, Pixels, decode
+from convserve_server.rpc.kernels import GRADIENT_PAIRS, PRESETS, Kernel
+from convserve_server.rpc.matrices import read_matrix
+
+Planes = NDArray[np.float32]
+"""[planes, rows, columns]"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvolutionLimits:
+    """How much one request may have computed."""
+
+    images: ImageLimits = field(default_factory=lambda: ImageLimits(max_pixels=25_000_000))
+    """Pixels of a picture, and numbers of a matrix; 12 to 50 bytes of memory each on the way."""
+    max_multiply_adds: int = 2_000_000_000
+    """Planes x positions x kernel elements x kernels, about a second of one core."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to compute: slide each of ``slid`` over ``planes``, and keep every ``stride``-th position."""
+
+    planes: Planes
+    """With zeros around where positions outside of the image are wanted."""
+    slid: tuple[Kernel, ...]
+    """One kernel, or those for x and y of a gradient; flipped already for a convolution."""
+    chosen: int
+    """Which of ``slid`` gives the responses that were asked for."""
+    kernel: Kernel
+    """The kernel as it was given or chosen."""
+    stride: int
+
+
+def plan(request: vision.ConvolveRequest, limits: ConvolutionLimits) -> Plan:
+    """Everything that a request asks for, checked. Raises InvalidRequest and TooLarge."""
+    flip = _flips(request.operation)
+    same = _pads(request.padding)
+    kernel, kernels, chosen = _kernels(request)
+    planes = _planes(request, limits.images)
+    rows, columns = planes.shape[1:]
+    if kernel.shape[0] > rows or kernel.shape[1] > columns:
+        raise InvalidRequest(
+            f"the kernel of {kernel.shape[0]} x {kernel.shape[1]} is larger than the image of {rows} x {columns}:"
+            " it must fit inside"
+        )
+    if same:
+        planes = _padded(planes, kernel.shape, flip)
+    _check_work(planes.shape, kernel.shape, len(kernels), limits.max_multiply_adds)
+    slid = tuple(np.ascontiguousarray(k[::-1, ::-1]) for k in kernels) if flip else kernels
+    return Plan(planes=planes, slid=slid, chosen=chosen, kernel=kernel, stride=request.stride or 1)
+
+
+def _flips(operation: int) -> bool:
+    if operation not in vision.Operation.values():
+        raise InvalidRequest(f"operation {operation} is unknown: use cross-correlation (1) or convolution (2)")
+    return operation == vision.OPERATION_CONVOLUTION
+
+
+def _pads(padding: int) -> bool:
+    if padding not in vision.Padding.values():
+        raise InvalidRequest(f"padding {padding} is unknown: use valid (1) or same (2)")
+    return padding == vision.PADDING_SAME
+
+
+def _kernels(request: vision.ConvolveRequest) -> tuple[Kernel, tuple[Kernel, ...], int]:
+    """The kernel that was asked for, those to compute with, and the place of the first among them."""
+    source = request.WhichOneof("kernel")
+    if source is None:
+        raise InvalidRequest("there is no kernel in the request: set preset or custom_kernel")
+    if source == "custom_kernel":
+        kernel = read_matrix(request.custom_kernel, "kernel")
+    elif request.preset in PRESETS:
+        kernel = PRESETS[request.preset]
+    else:
+        raise InvalidRequest(f"kernel preset {request.preset} is unknown: use 1 to {max(PRESETS)}, or custom_kernel")
+    if not request.gradient:
+        return kernel, (kernel,), 0
+    pair = GRADIENT_PAIRS.get(request.preset) if source == "preset" else None
+    if pair is None:
+        raise InvalidRequest(
+            "a gradient needs a kernel with a partner for the other axis: use a Sobel, Scharr or Prewitt preset"
+        )
+    return kernel, pair, 0 if kernel is pair[0] else 1
+
+
+def _planes(request: vision.ConvolveRequest, limits: ImageLimits) -> Planes:
+    source = request.WhichOneof("input")
+    if source is None:
+        raise InvalidRequest("there is no input in the request: set image or matrix")
+    if request.color_mode not in vision.ColorMode.values():
+        raise InvalidRequest(f"colour mode {request.color_mode} is unknown: use luminance (1) or per channel (2)")
+    budget = PixelBudget(limits)
+    if source == "matrix":
+        matrix = read_matrix(request.matrix, "matrix")
+        budget.spend(matrix.shape[1], matrix.shape[0], "the matrix")
+        return matrix[np.newaxis]
+    pixels = decode(request.image, "the image", budget)
+    if request.color_mode == vision.COLOR_MODE_PER_CHANNEL:
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)
+    return _luminance(pixels)[np.newaxis]
+
+
+def _luminance(pixels: Pixels) -> NDArray[np.float32]:
+    """0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+
+    Weighted in whole thousandths, which float32 holds exactly up to 2^24, so that grey v comes out as exactly v.
+    """
+    thousandths: NDArray[np.float32] = pixels.astype(np.float32) @ np.array((299, 587, 114), np.float32)
+    thousandths /= 1000
+    return thousandths
+
+
+def _padded(planes: Planes, kernel: tuple[int, ...], flip: bool) -> Planes:
+    """Zeros around, so that there are as many positions as the image has.
+
+    Centred as scipy.signal's correlate2d and convolve2d are with mode="same". For a kernel of even size these differ:
+    the smaller half goes before the image for the one and after it for the other.
+    """
+    before = [size // 2 if flip else (size - 1) // 2 for size in kernel]
+    around = [(first, size - 1 - first) for first, size in zip(before, kernel, strict=True)]
+    return np.pad(planes, [(0, 0), *around])
+
+
+def _check_work(planes: tuple[int, ...], kernel: tuple[int, ...], kernels: int, most: int) -> None:
+    positions = (planes[1] - kernel[0] + 1) * (planes[2] - kernel[1] + 1)
+    work = planes[0] * positions * kernel[0] * kernel[1] * kernels
+    if work > most:
+        raise TooLarge(
+            f"{positions:,} positions x {kernel[0]} x {kernel[1]} kernel elements"
+            f"{f' x {planes[0]} colours' if planes[0] > 1 else ''}{' x 2 for the gradient' if kernels > 1 else ''}"
+            f" is {work:,} multiplications; at most {most:,} are accepted: send a smaller image or kernel"
+        )
