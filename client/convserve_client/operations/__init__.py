@@ -1,0 +1,1 @@
+"""Each operation of the SDK, written once, as steps for either driver."""
