@@ -1,8 +1,10 @@
 # Everything a developer or a curious visitor needs. `make` alone lists it; CONTRIBUTING.md says more.
 
 # Any Python from 3.11 on; the first that is found here.
-PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+ifndef PYTHON
+PYTHON := $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done))
+endif
 VENV ?= .venv
 
 # Which ONNX Runtime: `server-cpu` (small), `server` (also runs on NVIDIA GPUs), `server,cuda` (with NVIDIA's libraries).

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -140,20 +141,21 @@ def definitions() -> str:
 
 
 def progress(line: str) -> str | None:
-    """What is worth telling of a line of pip's output: large downloads and the long silence at the end."""
-    if match := re.match(r"\s*(?:Downloading|Processing) (\S+?)(?:\.metadata)?(?: \(([\d.]+) MB\))?$", line.rstrip()):
-        name, size = match.groups()
-        if size and float(size) >= WORTH_NAMING_MB:
-            return f"  downloading {name.rsplit('/', 1)[-1]} ({float(size):.0f} MB)"
-        return None
+    """What is worth telling of a line of pip's output: large downloads, and the long silence at the end."""
+    if match := re.match(r"\s*Downloading (\S+) \(([\d.]+) MB\)", line):
+        name, megabytes = unquote(match.group(1)).rpartition("/")[2], float(match.group(2))
+        return f"  downloading {name} ({megabytes:.0f} MB)" if megabytes >= WORTH_NAMING_MB else None
     if match := re.match(r"Installing collected packages: (.*)", line):
-        return f"  unpacking {match.group(1).count(',') + 1} packages"
+        names = match.group(1).split(", ")
+        return f"  unpacking {names[0] if len(names) == 1 else f'{len(names)} packages'}"
     return None
 
 
-def has_cpu_build(versions: str, pin: str) -> bool:
-    """True when `pip index versions` lists a CPU build (`2.13.0+cpu`) of the pinned version."""
-    return f"{pin}+cpu" in re.split(r"[\s,()]+", versions)
+def has_cpu_build(answer: str | None, pin: str) -> bool:
+    """True when `pip index versions` lists a CPU build (`2.13.0+cpu`) of the pinned version as available."""
+    # The answer also names the version that is installed, which says nothing about the index.
+    available = re.search(r"^Available versions: (.*)$", answer or "", re.MULTILINE)
+    return available is not None and f"{pin}+cpu" in available.group(1).split(", ")
 
 
 def pinned(name: str, constraints: str) -> str:
@@ -175,9 +177,9 @@ def torch_options(environment: Environment, chosen: str, pin: str) -> list[str]:
         return ["--index-url", chosen]
     if not sys.platform.startswith("linux"):
         return []
-    if has_cpu_build(environment.probe("index", "versions", "torch") or "", pin):
+    if has_cpu_build(environment.probe("index", "versions", "torch"), pin):
         return []
-    if has_cpu_build(environment.probe("index", "versions", "torch", "--index-url", PYTORCH_CPU_INDEX) or "", pin):
+    if has_cpu_build(environment.probe("index", "versions", "torch", "--index-url", PYTORCH_CPU_INDEX), pin):
         return ["--index-url", PYTORCH_CPU_INDEX]
     say(f"  no CPU build of torch {pin} is at hand and {PYTORCH_CPU_INDEX} does not answer:")
     say("  taking the build of the configured index, which may bring gigabytes of CUDA libraries (see TORCH_INDEX_URL)")
