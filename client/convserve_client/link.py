@@ -10,16 +10,13 @@ from typing import TypeVar
 
 import grpc
 
+from convserve_client import defaults
 from convserve_client.errors import InputError
 from convserve_client.exchange import checked_timeout, exchange
 from convserve_client.retry import RetryPolicy
 from convserve_client.steps import Failure, Steps
 
 T = TypeVar("T")
-
-DEFAULT_TARGET = "127.0.0.1:8001"
-DEFAULT_TIMEOUT = 30.0
-DEFAULT_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 _SCHEME = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
@@ -78,14 +75,14 @@ class Link:
 
     def __init__(
         self,
-        target: str = DEFAULT_TARGET,
+        target: str = defaults.TARGET,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float = defaults.TIMEOUT,
         retry: RetryPolicy | None = None,
         tls: Tls | None = None,
         token: str | None = None,
         metadata: Sequence[tuple[str, str]] = (),
-        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        max_message_bytes: int = defaults.MAX_MESSAGE_BYTES,
         keepalive: float | None = None,
     ) -> None:
         """Settles where to call and how; connects at the first call.
@@ -173,7 +170,7 @@ def _checked_target(target: str) -> str:
     match = _HOST_AND_PORT.fullmatch(target)
     if match is None or not 0 < int(match["port"]) < 65536:
         raise InputError(
-            f"the server's address is '{target}', but it takes the form HOST:PORT, such as {DEFAULT_TARGET}; "
+            f"the server's address is '{target}', but it takes the form HOST:PORT, such as {defaults.TARGET}; "
             "an IPv6 host goes in square brackets"
         )
     return target
