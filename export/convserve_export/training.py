@@ -9,37 +9,25 @@ from __future__ import annotations
 
 import argparse
 import copy
-import io
-import itertools
 import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from convserve_export.errors import BadInput
 from convserve_export.network import SimpleCNN
+from convserve_export.pictures import Pictures, load_labelled
+from convserve_export.preprocessing import normalize
 
-MEAN = (0.4914, 0.4822, 0.4465)
-STD = (0.2470, 0.2435, 0.2616)
 CROP_PADDING = 4
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Labelled pictures in memory: ``images`` uint8 ``[N, 3, 32, 32]``, ``labels`` int64 ``[N]``."""
-
-    images: Tensor
-    labels: Tensor
-    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,41 +80,6 @@ class TrainingNetwork(SimpleCNN):
                 layer.weight.mul_(scale.reshape(-1, *[1] * (layer.weight.dim() - 1)))
                 layer.bias.sub_(mean).mul_(scale).add_(norm.bias)
         return plain.eval()
-
-
-def load_pictures(path: Path) -> Pictures:
-    """Read labelled pictures from ``path``.
-
-    ``path`` is a folder with one subfolder a class (in alphabetical order of their names), or an ``.npz`` file
-    with the keys ``bytes`` (encoded pictures end to end), ``offsets`` (N+1), ``labels`` and ``classes``.
-
-    Raises ValueError when there is nothing to read, OSError when a picture cannot be read.
-    """
-    if path.is_dir():
-        classes = tuple(sorted(p.name for p in path.iterdir() if p.is_dir()))
-        files = [(f, i) for i, c in enumerate(classes) for f in sorted((path / c).iterdir()) if f.is_file()]
-        encoded: Iterator[bytes] = (f.read_bytes() for f, _ in files)
-        labels = np.array([i for _, i in files], np.int64)
-    else:
-        with np.load(path) as archive:
-            classes = tuple(str(c) for c in archive["classes"])
-            raw, offsets = archive["bytes"].tobytes(), archive["offsets"]
-            labels = archive["labels"].astype(np.int64)
-        encoded = (raw[a:b] for a, b in itertools.pairwise(offsets))
-    if not len(labels):
-        raise ValueError(f"{path} holds no labelled pictures; give a folder with one subfolder a class")
-    images = np.empty((len(labels), 32, 32, 3), np.uint8)
-    for i, data in enumerate(encoded):
-        picture = Image.open(io.BytesIO(data)).convert("RGB")
-        images[i] = np.asarray(picture if picture.size == (32, 32) else picture.resize((32, 32)))
-    return Pictures(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(labels), classes)
-
-
-def normalize(images: Tensor) -> Tensor:
-    """uint8 ``[N, 3, H, W]`` to float32: divided by 255, minus MEAN, over STD, channel by channel."""
-    mean = torch.tensor(MEAN).reshape(1, 3, 1, 1)
-    std = torch.tensor(STD).reshape(1, 3, 1, 1)
-    return (images.float() / 255 - mean) / std
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -184,9 +137,13 @@ class Trainer:
             self._resume(state_file)
 
     def _resume(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
-        if state["recipe"] != vars(self.recipe):
-            raise ValueError(f"{path} was written with another recipe: {state['recipe']}; remove it to start anew")
+        try:
+            state = torch.load(path, weights_only=True)
+            recipe = state["recipe"]
+        except Exception as error:  # damaged bytes make torch raise almost anything
+            raise BadInput(f"{path} is no state of a training run; remove it to start anew") from error
+        if recipe != vars(self.recipe) or state["classes"] != list(self.train_set.classes):
+            raise BadInput(f"{path} was written with another recipe or classes: {recipe}; remove it to start anew")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -199,6 +156,7 @@ class Trainer:
         torch.save(
             {
                 "recipe": vars(self.recipe),
+                "classes": list(self.train_set.classes),
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -246,7 +204,36 @@ class Trainer:
                 mean.copy_(value)
 
 
+def train(recipe: Recipe, pictures: Pictures, validation: Pictures, out: Path) -> float:
+    """Train, or continue what ``out`` with the suffix ``.state`` holds, and write ``out`` with its labels beside it.
+
+    Returns the validation accuracy of what was written. Raises BadInput where the state is of another run.
+    """
+    if pictures.classes != validation.classes:
+        raise BadInput(f"training has the classes {pictures.classes}, validation has {validation.classes}")
+    trainer = Trainer(recipe, pictures, out.with_suffix(".state"))
+    while trainer.epoch < recipe.epochs:
+        started = time.perf_counter()
+        loss = trainer.run_epoch()
+        trainer.save()
+        seconds = time.perf_counter() - started
+        top1 = accuracy(trainer.average.folded(), validation)
+        print(
+            f"epoch {trainer.epoch:3d}/{recipe.epochs}  loss {loss:.4f}  validation top-1 {top1:.2%}  {seconds:.0f} s",
+            flush=True,
+        )
+    network = trainer.average.folded()
+    aside = out.with_suffix(".partial")
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, aside)
+    check = SimpleCNN(len(pictures.classes))
+    check.load_state_dict(load_file(aside))
+    out.with_suffix(".labels.txt").write_text("".join(f"{c}\n" for c in pictures.classes), encoding="utf-8")
+    aside.replace(out)
+    return accuracy(check, validation)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns 0, or 2 with a sentence on stderr where the input does not fit."""
     parser = argparse.ArgumentParser(prog="python -m convserve_export.training", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="training pictures: folder or .npz")
     parser.add_argument("--validation", type=Path, required=True, help="pictures to measure on: folder or .npz")
@@ -262,27 +249,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         peak_learning_rate=options.peak_learning_rate,
         seed=options.seed,
     )
-    print("reading pictures ...", flush=True)
-    train, validation = load_pictures(options.data), load_pictures(options.validation)
-    trainer = Trainer(recipe, train, options.out.with_suffix(".state"))
-    while trainer.epoch < recipe.epochs:
-        started = time.perf_counter()
-        loss = trainer.run_epoch()
-        trainer.save()
-        seconds = time.perf_counter() - started
-        top1 = accuracy(trainer.average.folded(), validation)
-        print(
-            f"epoch {trainer.epoch:3d}/{recipe.epochs}  loss {loss:.4f}  validation top-1 {top1:.2%}  {seconds:.0f} s",
-            flush=True,
-        )
-    network = trainer.average.folded()
-    aside = options.out.with_suffix(".partial")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, aside)
-    check = SimpleCNN(len(train.classes))
-    check.load_state_dict(load_file(aside))
-    result = {"validation_top1": accuracy(check, validation), "recipe": vars(recipe)}
-    aside.replace(options.out)
-    print(json.dumps(result))
+    try:
+        print("reading pictures ...", flush=True)
+        top1 = train(recipe, load_labelled(options.data), load_labelled(options.validation), options.out)
+    except BadInput as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps({"validation_top1": top1, "recipe": vars(recipe)}))
     return 0
 
 

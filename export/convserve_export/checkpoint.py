@@ -1,0 +1,204 @@
+"""Reading trained weights and class labels, from files that may be missing, broken, hostile or of another network."""
+
+from __future__ import annotations
+
+import importlib.resources
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from convserve_export.errors import BadInput
+from convserve_export.network import SimpleCNN
+
+SHIPPED = "simple_cnn_cifar10"
+RANDOM = "random"
+DEFAULT_CLASSES = 10
+MOST_NAMED = 6
+"""So many keys are named in an error; a wrong network may have thousands."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with its weights, and the names of its classes."""
+
+    network: SimpleCNN
+    labels: tuple[str, ...]
+    source: str
+    """For people: where the weights come from."""
+
+
+def load_checkpoint(
+    *, source: str | None = None, labels: Path | None = None, num_classes: int | None = None, seed: int = 0
+) -> Checkpoint:
+    """The network from ``source``: a file, ``"random"`` (untrained, seeded by ``seed``), or None for the shipped one.
+
+    Labels come from the file ``labels``, else from ``NAME.labels.txt`` beside the checkpoint; a network without any
+    gets class_0, class_1 and so on (a random one with 10 classes: the shipped ones).
+
+    Raises BadInput where a file cannot be used, or where weights, labels and ``num_classes`` disagree.
+    """
+    folder = importlib.resources.files("convserve_export") / "checkpoints"
+    beside: Traversable
+    names = read_labels(labels) if labels is not None else None
+    if source == RANDOM:
+        count = num_classes or (len(names) if names else DEFAULT_CLASSES)
+        network, where = random_network(count, seed), f"random weights, seed {seed}"
+        beside = folder / (f"{SHIPPED}.labels.txt" if count == DEFAULT_CLASSES else "none")
+    elif source is None:
+        file = folder / f"{SHIPPED}.safetensors"
+        if not file.is_file():
+            raise BadInput(
+                "this installation has no shipped checkpoint; give one by --checkpoint FILE, or --checkpoint random"
+            )
+        network, where = build(parse_safetensors(file.read_bytes(), file.name)), f"{file.name}, as shipped"
+        beside = folder / f"{SHIPPED}.labels.txt"
+    else:
+        path = Path(source)
+        network, where = build(read_state(path), name=source), source
+        beside = path.with_name(f"{path.stem}.labels.txt")
+    classes = network.fc2.out_features
+    if num_classes is not None and num_classes != classes:
+        raise BadInput(f"--num-classes is {num_classes}, but the network of {where} has {classes} classes")
+    if names is None:
+        names = read_labels(beside) if beside.is_file() else tuple(f"class_{i}" for i in range(classes))
+    if len(names) != classes:
+        raise BadInput(
+            f"{len(names)} labels ({labels or 'those beside the checkpoint'}) for {classes} classes ({where}); "
+            "give a file with one label a line, as many as there are classes, by --labels"
+        )
+    return Checkpoint(network, names, where)
+
+
+def random_network(num_classes: int, seed: int) -> SimpleCNN:
+    """Untrained weights; the same for the same seed. Leaves torch's global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SimpleCNN(num_classes).eval()
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The state dict in ``path``: ``.safetensors``, or ``.pt``/``.pth`` by ``torch.save(model.state_dict(), FILE)``.
+
+    Never runs code from the file. Raises BadInput.
+    """
+    if not path.exists():
+        raise BadInput(f"there is no checkpoint {path}")
+    if not path.is_file():
+        raise BadInput(f"the checkpoint {path} is not a file")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"the checkpoint {path} cannot be read: {error.strerror}") from error
+    if not data:
+        raise BadInput(f"the checkpoint {path} is empty")
+    if path.suffix == ".safetensors":
+        return parse_safetensors(data, str(path))
+    if path.suffix in (".pt", ".pth"):
+        return parse_torch(data, str(path))
+    raise BadInput(f"the checkpoint {path} ends in '{path.suffix}'; expected .safetensors, .pt or .pth")
+
+
+def parse_safetensors(data: bytes, name: str) -> dict[str, Tensor]:
+    """A state dict from the bytes of a safetensors file; raises BadInput."""
+    try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise BadInput(f"the checkpoint {name} is damaged, or no safetensors file: {error}") from error
+
+
+def parse_torch(data: bytes, name: str) -> dict[str, Tensor]:
+    """A state dict from the bytes of a file of torch.save; raises BadInput. Pickled code is refused, not run."""
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadInput(
+            f"the checkpoint {name} holds objects or code beside tensors, which are never loaded, or it is damaged; "
+            "save it by torch.save(model.state_dict(), FILE)"
+        ) from error
+    # Damaged bytes make torch raise almost anything: EOFError, IndexError, KeyError, RuntimeError, UnicodeDecodeError.
+    except Exception as error:
+        first_line = str(error).strip().partition("\n")[0].partition(". ")[0]
+        reason = first_line or type(error).__name__
+        raise BadInput(f"the checkpoint {name} is damaged, or no file of torch.save: {reason}") from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise BadInput(
+            f"the checkpoint {name} is no state dict (names to tensors); "
+            "save it by torch.save(model.state_dict(), FILE)"
+        )
+    return {str(k): v for k, v in state.items()}
+
+
+def build(state: Mapping[str, Tensor], name: str = SHIPPED) -> SimpleCNN:
+    """SimpleCNN with these weights, in evaluation mode; the number of classes is read from fc2.
+
+    Raises BadInput that names what is missing, unexpected, or of another shape or datatype.
+    """
+    last = state.get("fc2.weight")
+    classes = last.shape[0] if last is not None and last.dim() == 2 and last.shape[0] > 0 else DEFAULT_CLASSES
+    # On the meta device a network has shapes but no numbers: a wrong file costs nothing.
+    with torch.device("meta"):
+        network = SimpleCNN(classes)
+    expected = network.state_dict()
+    shared = [k for k in expected if k in state]
+    faults = [
+        _faults("missing", [k for k in expected if k not in state]),
+        _faults("unexpected", [k for k in state if k not in expected]),
+        _faults(
+            "of another shape",
+            [
+                f"{k} is {_shape(state[k])}, not {_shape(expected[k])}"
+                for k in shared
+                if state[k].shape != expected[k].shape
+            ],
+        ),
+        _faults(
+            "of another datatype",
+            [f"{k} is {_datatype(state[k])}, not float32" for k in shared if _datatype(state[k]) != "float32"],
+        ),
+    ]
+    if any(faults):
+        raise BadInput(f"the checkpoint {name} is not one of SimpleCNN: {'; '.join(f for f in faults if f)}")
+    network.load_state_dict({k: state[k].contiguous() for k in expected}, assign=True)
+    return network.requires_grad_(True).eval()
+
+
+def read_labels(file: Traversable) -> tuple[str, ...]:
+    """One label a line, in UTF-8. Raises BadInput where there is none, a line is blank, or the file cannot be read."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except OSError as error:
+        raise BadInput(f"the labels {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the labels {file} are not UTF-8 text: {error}") from error
+    names = tuple(line.strip() for line in lines)
+    if not names:
+        raise BadInput(f"the labels {file} are empty; expected one label a line")
+    if "" in names:
+        raise BadInput(f"line {names.index('') + 1} of the labels {file} is blank; expected one label a line")
+    return names
+
+
+def _faults(kind: str, entries: list[str]) -> str:
+    if not entries:
+        return ""
+    more = f" and {len(entries) - MOST_NAMED} more" if len(entries) > MOST_NAMED else ""
+    return f"{kind}: {', '.join(entries[:MOST_NAMED])}{more}"
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(list(tensor.shape))
+
+
+def _datatype(tensor: Tensor) -> str:
+    """Such as "float32"; where the numbers are not stored plainly, also how, such as "sparse_coo float32"."""
+    stored = "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+    name = str(tensor.dtype).removeprefix("torch.")
+    return name if stored == "strided" else f"{stored} {name}"

@@ -1,0 +1,102 @@
+"""The command line of the export: ``convserve-export``, also ``python -m convserve_export``.
+
+Exit codes: 0 done; 1 verification failed; 2 bad input; 130 interrupted. All checks of all models come before the first
+is published, so after any code but 0 nothing was published (unless the disk fills up between two models).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from convserve_export.errors import BadInput, VerificationFailed
+from convserve_export.installation import check_installation
+from convserve_export.report import Report
+
+if TYPE_CHECKING:
+    from convserve_export.exporting import Outcome
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; what went wrong is on stderr, one line each."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    report = Report(as_json="--json" in arguments)
+    outcomes: list[Outcome] = []
+    failures: Sequence[str] = ()
+    code = DONE
+    try:
+        options = parser().parse_args(arguments)
+        # Importing torch takes seconds: not before the command line is known to be right, and torch to be there.
+        check_installation()
+        from convserve_export.command import run
+
+        outcomes = run(options, report)
+    except VerificationFailed as error:
+        code, failures = FAILED, error.failures
+    except BadInput as error:
+        code, failures = BAD_INPUT, [str(error)]
+    except KeyboardInterrupt:
+        code, failures = INTERRUPTED, ["interrupted"]
+    report.end(code, outcomes, failures)
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every option, declared once."""
+    new = _Parser(
+        prog="convserve-export",
+        description="Export a trained SimpleCNN to TorchScript and ONNX, prove that both equal it, and publish them "
+        "with a manifest as DIR/MODEL/VERSION/.",
+        epilog="Exit codes: 0 done, 1 verification failed, 2 bad input. An existing version is never overwritten.",
+    )
+    add = new.add_argument
+    add("--out", type=Path, default=Path("artifacts"), metavar="DIR", help="where to publish (default: artifacts)")
+    add("--checkpoint", metavar="FILE", help=".safetensors or .pt weights, or 'random' (default: the shipped ones)")
+    add(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="one class name a line (default: NAME.labels.txt beside the weights)",
+    )
+    add("--num-classes", type=_whole(1, 100_000), metavar="N", help="refuse weights with another number of classes")
+    add("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="for --checkpoint random (default: 0)")
+    add("--model-name", default="simple_cnn", metavar="NAME", help="publish under this name (default: simple_cnn)")
+    add(
+        "--model-version",
+        type=_whole(1, 2**31 - 1),
+        metavar="N",
+        help="publish as this version (default: the next free)",
+    )
+    add("--expect-parameters", type=_whole(0, 2**32 - 1), metavar="N", help="fail unless the network has so many")
+    add(
+        "--pictures", type=Path, metavar="PATH", help="folder or .npz of pictures to verify on (default: a few shipped)"
+    )
+    add("--no-convolve", action="store_true", help="leave out the convolution demo")
+    add(
+        "--skip-if-present", action="store_true", help="do nothing where the newest version is the same network, intact"
+    )
+    add("--json", action="store_true", help="print one JSON object instead of text")
+    return new
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (see --help)")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""From candidates to published artifacts: export, verify, and only when all of them hold, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from convserve_proto import manifest_pb2
+
+from convserve_export import manifest
+from convserve_export.candidate import Candidate
+from convserve_export.check import Check
+from convserve_export.comparison import Tolerance
+from convserve_export.errors import VerificationFailed
+from convserve_export.onnx_graph import to_onnx
+from convserve_export.repository import Repository, Staging
+from convserve_export.torchscript import to_torchscript
+from convserve_export.verification import verify
+
+TORCHSCRIPT = "model.pt"
+ONNX = "model.onnx"
+LABELS = "labels.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A candidate to publish, and how."""
+
+    candidate: Candidate
+    version: int | None = None
+    """None is the next free one."""
+    expect_parameters: int | None = None
+    skip_if_present: bool = False
+    """Publish nothing where the newest version is this very candidate, intact."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where the artifact of a candidate is."""
+
+    manifest: manifest_pb2.Manifest
+    path: Path
+    published: bool
+    """False where it was there already."""
+
+
+class Listener(Protocol):
+    """Who wants to know how it goes."""
+
+    def step(self, candidate: Candidate, doing: str) -> None:
+        """Something that takes a while begins."""
+
+    def checked(self, candidate: Candidate, check: Check) -> None:
+        """A check has passed or failed."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    order: Order
+    staging: Staging
+    manifest: manifest_pb2.Manifest
+
+
+def export(
+    orders: Sequence[Order], repository: Repository, listener: Listener, tolerance: Tolerance | None = None
+) -> list[Outcome]:
+    """Publish every candidate, or none. Returns where each is, in order.
+
+    Raises VerificationFailed with a sentence for each check that failed in any of them, and BadInput where the
+    repository does not take them.
+    """
+    tolerance = tolerance or Tolerance()
+    present = [find_present(o.candidate, repository) if o.skip_if_present else None for o in orders]
+    for order in orders:
+        repository.require_free(order.candidate.name, order.version)
+    with ExitStack() as stack:
+        prepared: dict[int, _Prepared] = {}
+        failures: list[str] = []
+        for i, order in enumerate(orders):
+            if present[i] is not None:
+                continue
+            staging = stack.enter_context(repository.staging())
+            try:
+                prepared[i] = _prepare(order, staging, listener, tolerance)
+            except VerificationFailed as error:
+                failures.extend(error.failures)
+        if failures:
+            raise VerificationFailed(failures)
+        return [found or _publish(prepared[i]) for i, found in enumerate(present)]
+
+
+def find_present(candidate: Candidate, repository: Repository) -> Outcome | None:
+    """The newest version where it is the very same candidate and its files are unchanged."""
+    versions = repository.versions(candidate.name)
+    if not versions:
+        return None
+    path = repository.path(candidate.name, versions[-1])
+    found = manifest.read_intact(path)
+    if found is None or found.fingerprint != candidate.fingerprint:
+        return None
+    return Outcome(found, path, published=False)
+
+
+def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tolerance) -> _Prepared:
+    candidate = order.candidate
+    files: dict[str, bytes] = {}
+    listener.step(candidate, "tracing to TorchScript")
+    files[TORCHSCRIPT] = to_torchscript(candidate)
+    listener.step(candidate, "exporting to ONNX")
+    files[ONNX] = to_onnx(candidate)
+    if candidate.labels:
+        files[LABELS] = "".join(f"{label}\n" for label in candidate.labels).encode()
+    paths = {name: staging.write(name, data) for name, data in files.items()}
+    listener.step(candidate, "verifying")
+    checks = []
+    for check in verify(
+        candidate,
+        torchscript=paths[TORCHSCRIPT],
+        onnx_file=paths[ONNX],
+        tolerance=tolerance,
+        expect_parameters=order.expect_parameters,
+    ):
+        listener.checked(candidate, check)
+        checks.append(check)
+    failures = [f"{candidate.name}: {c.name}: {c.detail}" for c in checks if not c.passed]
+    if failures:
+        raise VerificationFailed(failures)
+    comparisons = [comparison for c in checks for comparison in c.comparisons]
+    about = manifest.describe(candidate, files=files, tolerance=tolerance, comparisons=comparisons)
+    return _Prepared(order, staging, about)
+
+
+def _publish(prepared: _Prepared) -> Outcome:
+    about = prepared.manifest
+    path = prepared.staging.publish(
+        about.name, prepared.order.version, manifest.FILE, lambda version: manifest.to_bytes(about, version)
+    )
+    about.version = int(path.name)
+    return Outcome(about, path, published=True)

@@ -1,0 +1,103 @@
+"""manifest.json, what an artifact says of itself: written for a verified candidate, read back to see what is there."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from convserve_proto import manifest_pb2
+from google.protobuf import json_format
+
+from convserve_export.candidate import Candidate, TensorSpec
+from convserve_export.check import Comparison
+from convserve_export.comparison import Tolerance
+from convserve_export.parameters import layers
+
+FILE = "manifest.json"
+FORMAT = 1
+TOOLS = ("convserve", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy")
+
+
+def describe(
+    candidate: Candidate, *, files: Mapping[str, bytes], tolerance: Tolerance, comparisons: Iterable[Comparison]
+) -> manifest_pb2.Manifest:
+    """The manifest of a verified candidate, all but its version."""
+    manifest = manifest_pb2.Manifest(
+        format=FORMAT,
+        name=candidate.name,
+        task=candidate.task,
+        inputs=[_signature(s) for s in candidate.inputs],
+        outputs=[_signature(s) for s in candidate.outputs],
+        batched=candidate.batched,
+        preprocessing=candidate.preprocessing,
+        labels=candidate.labels,
+        parameters=_parameters(candidate),
+        files=[
+            manifest_pb2.ArtifactFile(name=name, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+            for name, data in sorted(files.items())
+        ],
+        verification=manifest_pb2.Verification(
+            atol=tolerance.atol, rtol=tolerance.rtol, comparisons=[_comparison(c) for c in comparisons]
+        ),
+        fingerprint=candidate.fingerprint,
+    )
+    manifest.tools.update(tool_versions())
+    return manifest
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of those tools that are installed, and of Python."""
+    versions = {"python": platform.python_version()}
+    for tool in TOOLS:
+        try:
+            versions[tool] = importlib.metadata.version(tool)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def to_bytes(manifest: manifest_pb2.Manifest, version: int) -> bytes:
+    """The file's content for this version."""
+    complete = manifest_pb2.Manifest()
+    complete.CopyFrom(manifest)
+    complete.version = version
+    return (json_format.MessageToJson(complete, indent=2, preserving_proto_field_name=True) + "\n").encode()
+
+
+def read_intact(folder: Path) -> manifest_pb2.Manifest | None:
+    """The manifest in ``folder`` where its files are all there and unchanged, else None."""
+    try:
+        manifest = json_format.Parse((folder / FILE).read_bytes(), manifest_pb2.Manifest(), ignore_unknown_fields=True)
+        intact = manifest.format == FORMAT and all(
+            Path(f.name).name == f.name and hashlib.sha256((folder / f.name).read_bytes()).hexdigest() == f.sha256
+            for f in manifest.files
+        )
+    except (OSError, ValueError, json_format.ParseError):
+        return None
+    return manifest if intact else None
+
+
+def _signature(spec: TensorSpec) -> manifest_pb2.TensorSignature:
+    return manifest_pb2.TensorSignature(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+
+
+def _parameters(candidate: Candidate) -> manifest_pb2.ParameterCounts:
+    found = layers(candidate.module)
+    return manifest_pb2.ParameterCounts(
+        total=sum(layer.count for layer in found),
+        trainable=sum(layer.trainable for layer in found),
+        layers=[manifest_pb2.LayerParameters(name=la.name, kind=la.kind, count=la.count) for la in found],
+    )
+
+
+def _comparison(comparison: Comparison) -> manifest_pb2.Comparison:
+    return manifest_pb2.Comparison(
+        form=comparison.form,
+        inputs=comparison.case.kind,
+        batch_size=comparison.case.rows,
+        max_absolute_difference=comparison.difference.absolute,
+        max_tolerance_used=comparison.difference.used,
+    )

@@ -1,0 +1,94 @@
+"""A candidate as an ONNX graph: torch's dynamo exporter, axes of any length where the signature has them, one file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx
+import torch
+
+from convserve_export.candidate import Candidate, TensorSpec
+
+
+def to_onnx(candidate: Candidate) -> bytes:
+    """An ONNX file with all weights inside and nothing of this machine; the same bytes for the same candidate."""
+    program = _export(candidate)
+    # A copy through bytes turns the exporter's own representation into a plain protobuf that may be edited.
+    model = onnx.load_from_string(program.model_proto.SerializeToString())
+    strip(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def _export(candidate: Candidate) -> torch.onnx.ONNXProgram:
+    with _quiet():
+        program = torch.onnx.export(
+            candidate.module,
+            candidate.example,
+            dynamo=True,
+            input_names=[s.name for s in candidate.inputs],
+            output_names=[s.name for s in candidate.outputs],
+            dynamic_shapes=_dynamic_shapes(candidate.inputs),
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return program
+
+
+def _dynamic_shapes(inputs: tuple[TensorSpec, ...]) -> tuple[dict[int, torch.export.Dim], ...]:
+    words = {d for s in inputs for d in s.dims if isinstance(d, str)}
+    # Axes of one name have one length, so they share one Dim.
+    named = {word: torch.export.Dim(word) for word in words}
+    return tuple({i: named[d] for i, d in enumerate(s.dims) if isinstance(d, str)} for s in inputs)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says about itself, which nobody who exports can act on."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    # It warns of each operator of torchvision that it skips where torchvision is not installed.
+    registration.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # It copies its own pytrees through a deprecated class of torch.
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            yield
+    finally:
+        registration.setLevel(level)
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Remove doc strings and metadata in place: the exporter fills them with stack traces and paths of this machine."""
+    _forget(model)
+    _strip_graph(model.graph)
+    for function in model.functions:
+        _forget(function)
+        _strip_nodes(function.node)
+        for value in function.value_info:
+            _forget(value)
+
+
+def _strip_graph(graph: onnx.GraphProto) -> None:
+    _forget(graph)
+    _strip_nodes(graph.node)
+    for part in (graph.input, graph.output, graph.value_info, graph.initializer):
+        for entry in part:
+            _forget(entry)
+
+
+def _strip_nodes(nodes: object) -> None:
+    for node in nodes:  # type: ignore[attr-defined]
+        _forget(node)
+        for attribute in node.attribute:
+            attribute.doc_string = ""
+            for graph in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                _strip_graph(graph)
+
+
+def _forget(entry: object) -> None:
+    entry.ClearField("doc_string")  # type: ignore[attr-defined]
+    entry.ClearField("metadata_props")  # type: ignore[attr-defined]

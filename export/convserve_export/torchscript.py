@@ -1,0 +1,63 @@
+"""A candidate as TorchScript: traced, and written without the traces of the machine that it was traced on.
+
+TorchScript is deprecated in favour of torch.export. It is still what libtorch and Triton's PyTorch backend load, so it
+is exported and verified; the deprecation warnings are silenced here, and only they.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from convserve_export.candidate import Candidate
+
+DROPPED = (
+    ".debug_pkl",  # source lines with the paths of this machine
+    "/.data/serialization_id",  # a hash over what was dropped; optional
+    "/traced_inputs.pkl",  # shapes of the example; used by debuggers only
+    "/traced_inputs/0",
+)
+
+
+@contextmanager
+def _deprecated_on_purpose() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
+        yield
+
+
+def to_torchscript(candidate: Candidate) -> bytes:
+    """The bytes of a TorchScript file that :func:`load_torchscript`, torch.jit.load and libtorch read.
+
+    The same candidate gives the same bytes in the first export of a process (torch numbers the classes of later ones).
+    """
+    buffer = io.BytesIO()
+    with _deprecated_on_purpose(), torch.no_grad():
+        # Verification compares on many inputs, at sizes that were not traced; trace's own check adds nothing.
+        traced = torch.jit.trace(candidate.module, candidate.example, check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, buffer)
+    return _without_traces(buffer)
+
+
+def load_torchscript(path: Path) -> torch.jit.ScriptModule:
+    """The module in a TorchScript file, on the CPU. Raises RuntimeError where the file is damaged."""
+    with _deprecated_on_purpose():
+        module = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+    assert isinstance(module, torch.jit.ScriptModule)
+    return module
+
+
+def _without_traces(archive: io.BytesIO) -> bytes:
+    cleaned = io.BytesIO()
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(cleaned, "w") as target:
+        for entry in source.infolist():
+            if not entry.filename.endswith(DROPPED):
+                # A new ZipInfo has a fixed date.
+                target.writestr(zipfile.ZipInfo(entry.filename), source.read(entry))
+    return cleaned.getvalue()

@@ -1,0 +1,56 @@
+"""The proof that every form of a candidate is the same network; nothing is published without it.
+
+The checks work on named tensors and know no particular network, so another network, or another form of one, is one more
+argument and not one more file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from convserve_export import forms
+from convserve_export.candidate import Candidate
+from convserve_export.check import Check, first_line
+from convserve_export.comparison import Tolerance
+from convserve_export.file_checks import (
+    check_expected_parameters,
+    check_finite,
+    check_graph,
+    check_parameters,
+    check_signature,
+)
+from convserve_export.forms import Form
+from convserve_export.output_checks import check_form, check_inert
+
+
+def verify(
+    candidate: Candidate,
+    *,
+    torchscript: Path,
+    onnx_file: Path,
+    tolerance: Tolerance,
+    expect_parameters: int | None = None,
+) -> Iterator[Check]:
+    """Every check in turn, cheap ones first, on the files as they will be published. Goes on behind most failures."""
+    finite = check_finite(candidate.module)
+    yield finite
+    if not finite.passed:
+        return  # every other check would fail for this reason
+    yield check_parameters(candidate, torchscript, onnx_file)
+    if expect_parameters is not None:
+        yield check_expected_parameters(candidate, expect_parameters)
+    yield check_graph(onnx_file)
+    yield check_signature(candidate, onnx_file)
+    yield from check_inert(candidate)
+    loaders: tuple[tuple[str, Callable[[], Form]], ...] = (
+        ("torchscript", lambda: forms.torchscript(candidate, torchscript)),
+        ("onnxruntime", lambda: forms.RuntimeForm(onnx_file)),
+    )
+    for name, load in loaders:
+        try:
+            form = load()
+        except Exception as error:  # whatever a runtime raises, its file is not fit to publish
+            yield Check(f"{name} loads", False, first_line(error))
+            continue
+        yield from check_form(candidate, form, tolerance)
