@@ -23,7 +23,8 @@ from convserve_server.rpc.image_classifier import ImageClassifier
 from convserve_server.rpc.inference_service import InferenceService
 from convserve_server.rpc.reflection import Reflection
 from convserve_server.settings import Settings
-from convserve_server.transport.standard import StandardTransport, TransportSettings
+from convserve_server.transport.choice import make_transport
+from convserve_server.transport.listening import TransportSettings
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,10 @@ class App:
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
         inference = InferenceService(self.repository, self._serving.is_set, metadata.version("convserve"))
-        self._transport = StandardTransport(
+        self._transport = make_transport(
+            settings.transport,
             TransportSettings(
-                listen=settings.listen, max_message_bytes=settings.max_message_bytes, threads=settings.max_calls
+                listen=settings.listen, max_message_bytes=settings.max_message_bytes, max_calls=settings.max_calls
             ),
             [
                 *inference.methods(),

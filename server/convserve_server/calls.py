@@ -35,6 +35,10 @@ class Code(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
+INTERNAL_ERROR = "internal error; the server's log says more"
+"""What a caller hears of a bug."""
+
+
 class Call(Protocol):
     """One unary call that has come in. Exactly one of reply and fail is called, once, from any thread."""
 

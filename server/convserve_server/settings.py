@@ -70,7 +70,13 @@ OPTIONS = (
     Option("max_request_rows", 1024, "rows that one request may have", _positive),
     Option("max_queue_delay", 0.0, "seconds that a batch which is not full waits for company", _seconds),
     Option("max_message_bytes", 64 << 20, "size limit of a request and of a reply", _positive),
-    Option("max_calls", 32, "calls that are worked on at the same time", _positive),
+    Option("max_calls", 1024, "calls in flight; more are refused", _positive),
+    Option(
+        "transport",
+        "auto",
+        "auto (fast for versions of grpcio that it was tested with, else standard), fast, or standard",
+        choices=("auto", "fast", "standard"),
+    ),
     Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
     Option("port_file", None, "file to write the port to once the server is ready", Path),
     Option("log_level", "info", "how much to log", choices=("debug", "info", "warning", "error")),
@@ -91,6 +97,7 @@ class Settings:
     max_queue_delay: float
     max_message_bytes: int
     max_calls: int
+    transport: str
     grace: float
     port_file: Path | None
     log_level: str

@@ -25,6 +25,9 @@ from convserve_server.errors import Cancelled, DeadlineExceeded, InferenceFailed
 
 log = logging.getLogger(__name__)
 
+FAIR_SHARE = 8
+"""Rows that one instance takes before it leaves what waits to the others."""
+
 
 class Instance(Protocol):
     """One run slot: it runs one batch at a time."""
@@ -141,6 +144,7 @@ class Batcher:
         self.statistics = Statistics()
         self._batched = batched
         self._idle = list(instances)
+        self._instances = len(instances)
         self._queue: deque[_Part] = deque()
         self._waiting_rows = 0
         self._clock, self._wait = clock, wait
@@ -242,7 +246,9 @@ class Batcher:
         batch: list[_Part] = []
         dropped: list[tuple[_Part, ServerError]] = []
         now, rows, queue = self._clock(), 0, self._queue
-        most = self.limits.max_batch_size
+        # What waits is shared between the instances, as long as each has enough to be worth a run.
+        share = max(FAIR_SHARE, -(-self._waiting_rows // self._instances))
+        most = min(self.limits.max_batch_size, share)
         while queue:
             part = queue[0]
             if part.waiter.abandoned():

@@ -8,7 +8,7 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from convserve_server import errors
-from convserve_server.calls import Call, Code, Handler
+from convserve_server.calls import INTERNAL_ERROR, Call, Code, Handler
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def status_of(error: BaseException) -> tuple[Code, str]:
     if code is not None:
         return code, str(error)
     log.error("internal error", exc_info=error)
-    return Code.INTERNAL, "internal error; the server's log says more"
+    return Code.INTERNAL, INTERNAL_ERROR
 
 
 def fail(call: Call, error: BaseException) -> None:

@@ -6,30 +6,24 @@ import logging
 import math
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import grpc
 
-from convserve_server.calls import Code, Method
-from convserve_server.errors import InvalidSettings
+from convserve_server.calls import INTERNAL_ERROR, Code, Method
+from convserve_server.transport.listening import (
+    Register,
+    TransportSettings,
+    add_methods,
+    bind,
+    monotonic_deadline,
+    new_server,
+)
 
 log = logging.getLogger(__name__)
 
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransportSettings:
-    """How calls get in."""
-
-    listen: str = "127.0.0.1:8001"
-    """HOST:PORT; port 0 takes a free one. IPv6 hosts in brackets."""
-    max_message_bytes: int = 64 << 20
-    threads: int = 32
-    """Calls that are worked on or waited for at the same time; more wait in line."""
 
 
 class _Call:
@@ -37,7 +31,7 @@ class _Call:
 
     def __init__(self, context: grpc.ServicerContext, hand_on: Callable[..., object]) -> None:
         remaining = context.time_remaining()
-        self.deadline = math.inf if remaining is None else time.monotonic() + remaining
+        self.deadline = math.inf if remaining is None else monotonic_deadline(time.time() + remaining)
         self._context, self._hand_on = context, hand_on
         self._outcome: tuple[Code, bytes | str] | None = None
         self._answered = threading.Event()
@@ -82,6 +76,21 @@ class _Call:
         return content
 
 
+def behavior_of(method: Method, hand_on: Callable[..., object]) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    """What grpc.server runs for a method. ``hand_on(work, None)`` has work done by another thread."""
+
+    def behavior(payload: bytes, context: grpc.ServicerContext) -> bytes:
+        call = _Call(context, hand_on)
+        try:
+            method.handler(payload, call)
+        except Exception:
+            log.exception("the handler of %s failed", method.path)
+            call.fail(Code.INTERNAL, INTERNAL_ERROR)
+        return call.result()
+
+    return behavior
+
+
 class StandardTransport:
     """A grpc.server that serves methods and whatever ``services`` register on it themselves.
 
@@ -89,56 +98,15 @@ class StandardTransport:
     """
 
     def __init__(
-        self,
-        settings: TransportSettings,
-        methods: Iterable[Method],
-        services: Iterable[Callable[[grpc.Server], None]] = (),
+        self, settings: TransportSettings, methods: Iterable[Method], services: Iterable[Register] = ()
     ) -> None:
         self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
         self._helpers = ThreadPoolExecutor(settings.threads, thread_name_prefix="lead")
-        self._server = grpc.server(
-            self._threads,
-            options=[
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
-                ("grpc.max_send_message_length", settings.max_message_bytes),
-                # By default two servers share a port silently.
-                ("grpc.so_reuseport", 0),
-                # Clients that keep idle connections alive are welcome every 10 s.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-            ],
-        )
-        by_service: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = defaultdict(dict)
-        for method in methods:
-            _, service, name = method.path.split("/")
-            by_service[service][name] = grpc.unary_unary_rpc_method_handler(self._behavior(method))
-        for service, handlers in by_service.items():
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        self._server = new_server(settings, self._threads, settings.max_calls)
+        add_methods(self._server, methods, lambda m: behavior_of(m, self._helpers.submit))
         for register in services:
             register(self._server)
-        self.port = self._bind(settings.listen)
-
-    def _behavior(self, method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-        def behavior(payload: bytes, context: grpc.ServicerContext) -> bytes:
-            call = _Call(context, self._helpers.submit)
-            method.handler(payload, call)
-            return call.result()
-
-        return behavior
-
-    def _bind(self, address: str) -> int:
-        host, separator, port = address.rpartition(":")
-        if not (separator and host and port.isdecimal() and int(port) < 65536):
-            raise InvalidSettings(f"the address to listen on is '{address}'; give HOST:PORT, such as 127.0.0.1:8001")
-        try:
-            bound = self._server.add_insecure_port(address)
-        except RuntimeError:
-            bound = 0
-        if not bound:
-            raise InvalidSettings(
-                f"cannot listen on {address}: the port is in use, or the address is not this machine's"
-            )
-        return bound
+        self.port = bind(self._server, settings)
 
     def start(self) -> None:
         """Begin to serve."""

@@ -1,0 +1,233 @@
+"""The fast way in for unary calls: plain loops on a completion queue of gRPC's core.
+
+grpc.server spends most of the CPU time of a small call on handing it from thread to thread. Here a few threads poll
+the core's completion queue themselves: the thread that receives a call decodes it, and the thread that leads its batch
+sends the answer. Everything that is not hot (health, reflection, metadata) stays on an ordinary grpc.server,
+which owns the port and the connections of both.
+
+This is the only module that knows grpc._cython.cygrpc. That is private API of grpcio, so choice.py lists the
+versions that this module was tested with; with any other the standard transport serves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
+
+from convserve_server.calls import INTERNAL_ERROR, Code, Method
+from convserve_server.transport.listening import (
+    Register,
+    TransportSettings,
+    add_methods,
+    bind,
+    monotonic_deadline,
+    new_server,
+)
+from convserve_server.transport.standard import behavior_of
+
+log = logging.getLogger(__name__)
+
+LOOPS = 2
+"""Threads that poll. One runs a batch while the other reads; a third only passes the interpreter lock around."""
+REQUESTED = 64
+"""Calls of each method that the core may hand over before it is asked for more; those beyond wait in the core."""
+BURST = 64
+"""Events that a loop takes in before it leads, so that what has come in together is run together."""
+
+LAST_ANSWERS = 5.0
+"""Seconds that a stop waits for answers to calls that were cancelled when the grace ended."""
+
+_TIMEOUT = cygrpc.CompletionType.queue_timeout
+_SHUTDOWN = cygrpc.CompletionType.queue_shutdown
+_EMPTY: tuple[()] = ()
+
+Work = Callable[[int | None], bool]
+
+
+def _ignore(event: Any) -> None:
+    """The tag of operations whose end changes nothing."""
+
+
+class _Call:
+    """One call of the core's. Its methods are callable from any thread, as those of calls.Call."""
+
+    __slots__ = ("_answered", "_call", "_closed", "_method", "_open", "deadline", "lead", "metadata")
+
+    def __init__(self, event: Any, method: Method, calls: set[_Call], lead: Callable[[Work], None]) -> None:
+        self.deadline = monotonic_deadline(event.call_details.deadline)
+        self.metadata: Sequence[tuple[str, str | bytes]] = event.invocation_metadata
+        self._call, self._method, self._open = event.call, method, calls
+        self.lead = lead
+        self._answered = self._closed = False
+
+    @property
+    def peer(self) -> str:
+        peer: bytes = self._call.peer()
+        return peer.decode()
+
+    def abandoned(self) -> bool:
+        return self._closed or self._answered
+
+    def reply(self, payload: bytes) -> None:
+        self._send(
+            (
+                cygrpc.SendInitialMetadataOperation(_EMPTY, 0),
+                cygrpc.SendMessageOperation(payload, 0),
+                cygrpc.SendStatusFromServerOperation(_EMPTY, cygrpc.StatusCode.ok, b"", 0),
+            )
+        )
+
+    def fail(self, code: Code, message: str) -> None:
+        status = cygrpc.SendStatusFromServerOperation(_EMPTY, int(code), message.encode(), 0)
+        self._send((cygrpc.SendInitialMetadataOperation(_EMPTY, 0), status))
+
+    def _send(self, operations: tuple[Any, ...]) -> None:
+        # Operations are made anew for each batch: they own memory of the core's while it runs.
+        if self._answered:
+            log.error("a call of %s was answered twice", self._method.path, stack_info=True)
+            return
+        self._answered = True
+        # On a call that was cancelled the operations end without success, which does no harm.
+        self._call.start_server_batch(operations, _ignore)
+        self._open.discard(self)
+
+    def on_close(self, event: Any) -> None:
+        # Comes for every call. It tells a vanished caller from one that was answered.
+        if event.batch_operations[0].cancelled():
+            self._closed = True
+
+    def on_message(self, event: Any) -> None:
+        payload = event.batch_operations[0].message()
+        if payload is None:
+            # Cancelled, or over the size limit: the core has answered itself.
+            self._answered = True
+            self._open.discard(self)
+            return
+        try:
+            self._method.handler(payload, self)
+        except Exception:
+            log.exception("the handler of %s failed", self._method.path)
+            self.fail(Code.INTERNAL, INTERNAL_ERROR)
+
+
+class CompletionQueueTransport:
+    """Serves hot methods from its own loops, the others and ``services`` from a grpc.server on the same port.
+
+    Raises InvalidSettings when the address cannot be bound.
+    """
+
+    def __init__(
+        self, settings: TransportSettings, methods: Iterable[Method], services: Iterable[Register] = ()
+    ) -> None:
+        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
+        self._server = new_server(settings, self._threads, settings.max_calls)
+        every = list(methods)
+        # A method that is registered on both sides would only ever reach grpc.server's.
+        add_methods(self._server, (m for m in every if not m.hot), lambda m: behavior_of(m, self._threads.submit))
+        for register in services:
+            register(self._server)
+        self._core = self._server._state.server  # type: ignore[attr-defined]
+        self._queue = cygrpc.CompletionQueue()
+        self._core.register_completion_queue(self._queue)
+        self._hot = {m.path: m for m in every if m.hot}
+        for path in self._hot:
+            self._core.register_method(path)
+        self._max_calls = settings.max_calls
+        self._open: set[_Call] = set()
+        # Shared by the loops: whichever is free first leads.
+        self._leads: set[Work] = set()
+        self._stopping = False
+        self._loops = [threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(LOOPS)]
+        self.port = bind(self._server, settings)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._server.start()
+        for path in self._hot:
+            for _ in range(REQUESTED):
+                self._request(path)
+        for loop in self._loops:
+            loop.start()
+
+    def _request(self, path: str) -> None:
+        self._core.request_registered_call(self._queue, self._queue, path, path)
+
+    def _loop(self) -> None:
+        """Read what there is to read, run one batch of what has come in, and again."""
+        leads = self._leads
+        while self._read(wait=not leads):
+            try:
+                work = leads.pop()
+            except KeyError:
+                continue
+            try:
+                if work(1):
+                    leads.add(work)
+            except Exception:
+                log.exception("a leader failed")
+
+    def _read(self, *, wait: bool) -> bool:
+        """Take in a burst of events, waiting for the first one or not. False once the queue is shut down."""
+        queue, hot = self._queue, self._hot
+        event = queue.poll() if wait else queue.poll(0)
+        left = BURST
+        while True:
+            kind = event.completion_type
+            if kind == _TIMEOUT:
+                return True
+            if kind == _SHUTDOWN:
+                return False
+            tag = event.tag
+            try:
+                if type(tag) is not str:
+                    tag(event)
+                elif event.success:
+                    self._accept(event, hot[tag])
+            except Exception:
+                log.exception("an event failed")
+            # An event keeps its call alive, so it is let go before the next poll.
+            del event, tag
+            left -= 1
+            if not left:
+                return True
+            event = queue.poll(0)  # a deadline in the past: returns at once
+
+    def _accept(self, event: Any, method: Method) -> None:
+        """Take a call over from the core, and be ready for the next one."""
+        if not self._stopping:
+            try:
+                self._request(method.path)
+            except ValueError:
+                # Stopped just now: the core takes no more requests for calls.
+                self._stopping = True
+        call = _Call(event, method, self._open, self._leads.add)
+        core_call = event.call
+        core_call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), call.on_close)
+        self._open.add(call)
+        if len(self._open) > self._max_calls:
+            call.fail(Code.RESOURCE_EXHAUSTED, f"{self._max_calls} calls are in flight already; try again later")
+            return
+        core_call.start_server_batch((cygrpc.ReceiveMessageOperation(0),), call.on_message)
+
+    def stop(self, grace: float) -> None:
+        """Take no new calls, let accepted ones finish within ``grace`` seconds, cancel the rest. Returns when done."""
+        self._stopping = True
+        self._server.stop(grace).wait()
+        self._threads.shutdown(wait=False)
+        # Calls that the core has cancelled may still wait for their batch. No operation may start on a queue that
+        # is shut down, so it is, only when everybody has been answered; else the loops end with the process.
+        limit = time.monotonic() + LAST_ANSWERS
+        while self._open and time.monotonic() < limit:
+            time.sleep(0.01)
+        if self._open:
+            log.error("%d calls were never answered", len(self._open))
+            return
+        self._queue.shutdown()
+        for loop in self._loops:
+            loop.join()

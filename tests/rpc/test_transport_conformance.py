@@ -1,0 +1,253 @@
+"""What every transport does: one suite, run on each, so that they cannot be told apart from outside."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from convserve_server.calls import Call, Code
+from convserve_server.errors import InvalidSettings
+from convserve_server.transport.choice import make_transport
+from convserve_server.transport.listening import TransportSettings
+from support.transports import Serve, in_thread, method, wait_until
+
+
+def echo(payload: bytes, call: Call) -> None:
+    call.reply(payload)
+
+
+def status(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), caught.value.details() or ""
+
+
+def test_bytes_go_in_and_out_as_they_are(serve: Serve) -> None:
+    _, channel = serve(Echo=echo)
+    for payload in (b"", b"\0", b"x" * 5_000_000):
+        assert method(channel, "Echo")(payload, timeout=20) == payload
+
+
+def test_an_error_arrives_with_its_code_and_its_sentence(serve: Serve) -> None:
+    def fail(payload: bytes, call: Call) -> None:
+        call.fail(Code(int(payload)), f"Satz Nr. {payload.decode()}: größer als 1 % · naïve")
+
+    _, channel = serve(Fail=fail)
+    for code in Code:
+        if code is not Code.OK:
+            got, sentence = status(lambda: method(channel, "Fail")(str(int(code)).encode(), timeout=20))  # noqa: B023
+            assert got.value[0] == int(code)
+            assert sentence == f"Satz Nr. {int(code)}: größer als 1 % · naïve"
+
+
+def test_an_unknown_method_is_unimplemented(serve: Serve) -> None:
+    _, channel = serve(Echo=echo)
+    assert status(lambda: method(channel, "Nothing")(b"", timeout=20))[0] is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_handler_that_raises_is_an_internal_error_that_tells_nothing(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(payload: bytes, call: Call) -> None:
+        raise ValueError("secret")
+
+    _, channel = serve(Broken=broken, Echo=echo)
+    code, sentence = status(lambda: method(channel, "Broken")(b"", timeout=20))
+    assert code is grpc.StatusCode.INTERNAL
+    assert sentence == "internal error; the server's log says more"
+    assert "secret" in caplog.text
+    assert method(channel, "Echo")(b"on", timeout=20) == b"on"
+
+
+def test_a_handler_knows_deadline_metadata_and_peer(serve: Serve) -> None:
+    seen: list[tuple[float, dict[str, str | bytes], str]] = []
+
+    def look(payload: bytes, call: Call) -> None:
+        seen.append((call.deadline - time.monotonic(), dict(call.metadata), call.peer))
+        call.reply(b"")
+
+    _, channel = serve(Look=look)
+    method(channel, "Look")(b"", timeout=33, metadata=(("x-text", "a"), ("x-raw-bin", b"\0\1")))
+    method(channel, "Look")(b"")
+    remaining, metadata, peer = seen[0]
+    assert 20 < remaining <= 33.5
+    assert metadata["x-text"] == "a"
+    assert metadata["x-raw-bin"] == b"\0\1"
+    assert peer.startswith("ipv4:127.0.0.1:")
+    assert seen[1][0] == math.inf
+
+
+def test_another_thread_may_reply_later(serve: Serve) -> None:
+    with ThreadPoolExecutor(1) as pool:
+
+        def later(payload: bytes, call: Call) -> None:
+            pool.submit(call.reply, payload + b"!")
+
+        _, channel = serve(Later=later)
+        futures = [method(channel, "Later").future(str(n).encode(), timeout=20) for n in range(50)]
+        assert [f.result() for f in futures] == [f"{n}!".encode() for n in range(50)]
+
+
+def test_a_handler_sees_that_its_caller_has_cancelled(serve: Serve) -> None:
+    arrived: list[Call] = []
+    there = threading.Event()
+
+    def hold(payload: bytes, call: Call) -> None:
+        arrived.append(call)
+        there.set()
+        wait_until(call.abandoned)
+        call.fail(Code.CANCELLED, "too late")
+
+    _, channel = serve(Hold=hold, Echo=echo)
+    future = method(channel, "Hold").future(b"", timeout=30)
+    assert there.wait(10)
+    assert not arrived[0].abandoned()
+    future.cancel()
+    wait_until(arrived[0].abandoned)
+    assert method(channel, "Echo")(b"on", timeout=20) == b"on"
+
+
+def test_a_handler_sees_that_the_deadline_has_passed(serve: Serve) -> None:
+    outcome: list[bool] = []
+
+    def hold(payload: bytes, call: Call) -> None:
+        wait_until(call.abandoned)
+        outcome.append(True)
+        call.reply(b"nobody hears this")
+
+    _, channel = serve(Hold=hold)
+    assert status(lambda: method(channel, "Hold")(b"", timeout=0.3))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_until(lambda: outcome == [True])
+
+
+def test_a_request_over_the_size_limit_is_refused_and_the_next_one_served(serve: Serve) -> None:
+    _, channel = serve({"max_message_bytes": 1000}, Echo=echo)
+    code, sentence = status(lambda: method(channel, "Echo")(b"x" * 1001, timeout=20))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1001 vs. 1000" in sentence
+    assert method(channel, "Echo")(b"x" * 1000, timeout=20) == b"x" * 1000
+
+
+def test_a_compressed_request_arrives_decompressed(serve: Serve) -> None:
+    _, channel = serve(Echo=echo)
+    payload = b"convolution " * 1000
+    assert method(channel, "Echo")(payload, timeout=20, compression=grpc.Compression.Gzip) == payload
+
+
+def test_many_calls_at_once_are_each_answered_with_their_own(serve: Serve) -> None:
+    _, channel = serve(Echo=echo)
+    futures = [method(channel, "Echo").future(str(n).encode(), timeout=30) for n in range(500)]
+    assert [f.result() for f in futures] == [str(n).encode() for n in range(500)]
+
+
+def test_too_many_calls_in_flight_are_refused_and_those_in_flight_served(serve: Serve) -> None:
+    held: list[Call] = []
+    release = threading.Event()
+
+    def hold(payload: bytes, call: Call) -> None:
+        held.append(call)
+        in_thread(lambda: release.wait(20), lambda: call.reply(b"done"))
+
+    _, channel = serve({"max_calls": 3}, Hold=hold)
+    futures = [method(channel, "Hold").future(b"", timeout=30) for _ in range(3)]
+    wait_until(lambda: len(held) == 3)
+    assert status(lambda: method(channel, "Hold")(b"", timeout=20))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+    release.set()
+    assert [f.result() for f in futures] == [b"done"] * 3
+    assert method(channel, "Hold")(b"", timeout=20) == b"done"
+
+
+def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve) -> None:
+    waiting: list[tuple[Call, bytes]] = []
+
+    def work(batches: int | None) -> bool:
+        done = 0
+        while waiting and (batches is None or done < batches):
+            call, payload = waiting.pop(0)
+            call.reply(payload)
+            done += 1
+        return bool(waiting)
+
+    def enqueue(payload: bytes, call: Call) -> None:
+        waiting.append((call, payload))
+        if payload == b"9":
+            call.lead(work)
+
+    _, channel = serve(Enqueue=enqueue)
+    futures = [method(channel, "Enqueue").future(str(n).encode(), timeout=20) for n in range(9)]
+    wait_until(lambda: len(waiting) == 9)
+    assert method(channel, "Enqueue")(b"9", timeout=20) == b"9"
+    assert [f.result() for f in futures] == [str(n).encode() for n in range(9)]
+
+
+def test_a_second_answer_changes_nothing(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    def twice(payload: bytes, call: Call) -> None:
+        call.reply(b"first")
+        call.reply(b"second")
+
+    _, channel = serve(Twice=twice)
+    assert method(channel, "Twice")(b"", timeout=20) == b"first"
+    assert "answered twice" in caplog.text
+
+
+def test_a_stop_lets_accepted_calls_finish_and_takes_no_new_ones(serve: Serve) -> None:
+    release, accepted = threading.Event(), threading.Semaphore(0)
+
+    def hold(payload: bytes, call: Call) -> None:
+        accepted.release()
+        in_thread(lambda: release.wait(20), lambda: call.reply(payload))
+
+    transport, channel = serve(Hold=hold)
+    futures = [method(channel, "Hold").future(str(n).encode(), timeout=30) for n in range(8)]
+    for _ in futures:
+        assert accepted.acquire(timeout=10)
+    stopper = threading.Thread(target=transport.stop, args=(20,))
+    stopper.start()
+    with grpc.insecure_channel(f"127.0.0.1:{transport.port}") as late:
+        wait_until(lambda: _code(late, "Hold") is grpc.StatusCode.UNAVAILABLE)
+    release.set()
+    assert [f.result() for f in futures] == [str(n).encode() for n in range(8)]
+    stopper.join(20)
+    assert not stopper.is_alive()
+
+
+def _code(channel: grpc.Channel, name: str) -> grpc.StatusCode | None:
+    try:
+        method(channel, name)(b"", timeout=0.5)
+    except grpc.RpcError as error:
+        code: grpc.StatusCode = error.code()
+        return code
+    return None
+
+
+def test_a_stop_cancels_what_the_grace_does_not_suffice_for(serve: Serve) -> None:
+    accepted = threading.Event()
+
+    def hold(payload: bytes, call: Call) -> None:
+        accepted.set()
+        in_thread(lambda: wait_until(call.abandoned), lambda: call.reply(b""))
+
+    transport, channel = serve(Hold=hold)
+    future = method(channel, "Hold").future(b"", timeout=30)
+    assert accepted.wait(10)
+    started = time.monotonic()
+    transport.stop(0.2)
+    assert time.monotonic() - started < 10
+    assert status(future.result)[0] in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+
+
+def test_a_port_in_use_is_an_error(serve: Serve, kind: str) -> None:
+    transport, _ = serve(Echo=echo)
+    with pytest.raises(InvalidSettings, match=f"cannot listen on 127.0.0.1:{transport.port}: the port is in use"):
+        make_transport(kind, TransportSettings(listen=f"127.0.0.1:{transport.port}"), [])
+
+
+@pytest.mark.parametrize("address", ["8001", "127.0.0.1", "127.0.0.1:", ":8001", "127.0.0.1:99999", "127.0.0.1:x"])
+def test_an_address_that_is_none_is_named(kind: str, address: str) -> None:
+    with pytest.raises(InvalidSettings, match="give HOST:PORT"):
+        make_transport(kind, TransportSettings(listen=address), [])
