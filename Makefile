@@ -37,7 +37,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install-demo ## export, serve, classify real pictures and find edges, start to finish
-	@$(VENV)/bin/python tools/demo.py
+	@$(RUN) tools.demo
 
 test: install-dev ## run all tests
 	@$(RUN) pytest $(PYTEST_FLAGS)
@@ -58,7 +58,7 @@ serve: export ## serve artifacts/ (LISTEN=HOST:PORT, SERVE_FLAGS="--provider cpu
 	@$(RUN) convserve_server --repository artifacts --listen $(LISTEN) $(SERVE_FLAGS)
 
 export: install-demo ## export the shipped checkpoint to artifacts/, where it is not there yet
-	@[ -d artifacts/simple_cnn ] || $(RUN) convserve_export --out artifacts
+	@$(RUN) convserve_export --out artifacts --skip-if-present
 
 train: install-demo ## train a checkpoint (DATA=..., VALIDATION=..., CHECKPOINT=FILE, TRAIN_FLAGS="--epochs 5")
 	@[ -n "$(DATA)" ] && [ -n "$(VALIDATION)" ] || { \
