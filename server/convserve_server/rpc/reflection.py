@@ -45,7 +45,8 @@ def _v1_pool() -> DescriptorPool:
     file.package = new.strip(".")
     for message in file.message_type:
         for field in message.field:
-            field.type_name = field.type_name.replace(old, new)
+            if field.type_name:
+                field.type_name = field.type_name.replace(old, new)
     for method in file.service[0].method:
         method.input_type = method.input_type.replace(old, new)
         method.output_type = method.output_type.replace(old, new)
