@@ -107,9 +107,11 @@ def classify_small(client: Client, pictures: Sequence[Picture]) -> None:
     for picture, result in zip(pictures, results, strict=True):
         best = result.classifications[0]
         right += best.label == picture.shows
-        mark = "" if best.label == picture.shows else f"  (it is a {picture.shows})"
+        mark = "✓" if best.label == picture.shows else f"✗ {picture.shows}"
         show(
-            [f"{picture.path.name:<18} {best.label:<11} {best.probability:6.1%}  {layout.bar(best.probability)}{mark}"]
+            [
+                f"{picture.path.name:<18} {best.label:<11} {best.probability:6.1%}  {layout.bar(best.probability)}  {mark}"
+            ]
         )
     say(
         f"{right} of {len(pictures)} right; queue {milliseconds(results[0].queue_seconds)}, "
@@ -135,8 +137,8 @@ def convolve_numbers(client: Client) -> None:
         layout.side_by_side(
             layout.matrix(image, "image"),
             layout.matrix(cross_correlation.kernel, "sobel_x"),
-            layout.matrix(cross_correlation.responses[0], "cross-correlation"),
-            layout.matrix(convolution.responses[0], "convolution (kernel flipped)"),
+            layout.matrix(cross_correlation.responses[0], "cross-correlation", signed=True),
+            layout.matrix(convolution.responses[0], "convolution (kernel flipped)", signed=True),
         )
     )
 

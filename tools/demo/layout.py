@@ -28,14 +28,11 @@ def classes(classifications: Sequence[Classification]) -> list[str]:
     ]
 
 
-def matrix(values: ArrayLike, title: str = "") -> list[str]:
-    """A matrix of whole numbers, columns aligned, under a title. All lines have one length."""
-    numbers = np.rint(np.asarray(values)).astype(int)
-    width = max(len(str(number)) for number in numbers.flat)
-    rows = [" ".join(f"{number:>{width}}" for number in row) for row in numbers]
-    lines = [title, *rows] if title else rows
-    longest = max(map(len, lines))
-    return [line.ljust(longest) for line in lines]
+def matrix(values: ArrayLike, title: str, *, signed: bool = False) -> list[str]:
+    """A matrix of whole numbers, columns aligned, under a title; with the sign of positive ones where wanted."""
+    texts = [[f"{round(float(number)):{'+' if signed else ''}d}" for number in row] for row in np.asarray(values)]
+    width = max(len(text) for row in texts for text in row)
+    return [title, *(" ".join(f"{text:>{width}}" for text in row) for row in texts)]
 
 
 def side_by_side(*blocks: Sequence[str], gap: str = "   ") -> list[str]:

@@ -30,9 +30,9 @@ def test_classes_are_aligned_with_their_probabilities() -> None:
 
 
 def test_matrices_lie_side_by_side_under_their_titles() -> None:
-    lines = layout.side_by_side(layout.matrix([[1, -10], [2, 3]], "left"), layout.matrix([[8.0]], "right"))
+    lines = layout.side_by_side(layout.matrix([[1, -10], [2, 3]], "left"), layout.matrix([[8.0]], "right", signed=True))
     assert lines == [
         "left      right",
-        "  1 -10   8",
+        "  1 -10   +8",
         "  2   3",
     ]
