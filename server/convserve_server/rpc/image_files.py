@@ -21,7 +21,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugi
 from convserve_server.errors import InvalidRequest
 
 CheckSize = Callable[[int, int], None]
-"""Takes width and height in pixels, and raises for a picture that must not be decoded."""
+"""Takes width and height in pixels, once, and raises for a picture that must not be decoded."""
 
 # The decoders are called directly, not by Image.open, which would try others and has a size limit of its own.
 _Decoder = Callable[[io.BytesIO], ImageFile.ImageFile]
@@ -65,15 +65,17 @@ def read_file(data: bytes, name: str, check_size: CheckSize, size: tuple[int, in
     five formats, and whatever ``check_size`` raises.
     """
     file_format, decoder = _recognise(data, name)
-    if file_format == "WebP":
-        # Pillow's decoder takes memory for the whole canvas when it opens a file.
-        check_size(*_webp_size(data, name))
+    stated = _webp_size(data, name) if file_format == "WebP" else None
+    if stated:
+        # Pillow takes memory for the whole canvas when it opens a WebP file.
+        check_size(*stated)
     try:
         picture = decoder(io.BytesIO(data))
     # Pillow's decoders raise nearly every kind of exception on damaged files, here and below.
     except Exception as error:
         raise _unreadable(name, file_format, error) from error
-    check_size(*picture.size)
+    if picture.size != stated:
+        check_size(*picture.size)
     try:
         return _upright(picture, size)
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +21,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy import signal
-
-if TYPE_CHECKING:
-    from tests.unit.vision.conftest import FakeCall, FakeModel, FakeModels
+from unit.vision.fakes import FakeCall, FakeModel, FakeModels
 
 Convolve = Callable[[vision.ConvolveRequest], vision.ConvolveResponse]
 Refused = Callable[..., str]
@@ -303,36 +301,31 @@ def test_a_gradient_whose_parts_fit_float32_but_whose_length_does_not_is_refused
     assert "larger than float32 holds" in convolve_refused(request)
 
 
-def test_a_message_that_is_none_is_refused(convolve_handler: Handler, make_call: Callable[..., FakeCall]) -> None:
-    call = make_call()
+def test_a_message_that_is_none_is_refused(convolve_handler: Handler) -> None:
+    call = FakeCall()
     convolve_handler(b"\xff\xff\xff", call)
     assert call.failures[0][0] == Code.INVALID_ARGUMENT
 
 
-def limited(
-    model: FakeModel, models: Callable[..., FakeModels], limits: ConvolutionLimits, call: FakeCall, **fields: Any
-) -> FakeCall:
+def limited(model: FakeModel, limits: ConvolutionLimits, **fields: Any) -> FakeCall:
     request = vision.ConvolveRequest(matrix=matrix(COUNT_TO_25), **fields)
-    Convolution(models(model), limits).methods()[0].handler(request.SerializeToString(), call)
+    call = FakeCall()
+    Convolution(FakeModels(model), limits).methods()[0].handler(request.SerializeToString(), call)
     return call
 
 
-def test_work_is_limited_by_positions_times_kernel_elements_times_kernels(
-    convolve_model: FakeModel, make_models: Callable[..., FakeModels], make_call: Callable[..., FakeCall]
-) -> None:
+def test_work_is_limited_by_positions_times_kernel_elements_times_kernels(convolve_model: FakeModel) -> None:
     exactly = ConvolutionLimits(max_multiply_adds=9 * 9)
-    assert limited(convolve_model, make_models, exactly, make_call(), preset=SOBEL_X).payloads
+    assert limited(convolve_model, exactly, preset=SOBEL_X).payloads
     for more in ({"gradient": True}, {"padding": SAME}):
-        [(code, sentence)] = limited(convolve_model, make_models, exactly, make_call(), preset=SOBEL_X, **more).failures
+        [(code, sentence)] = limited(convolve_model, exactly, preset=SOBEL_X, **more).failures
         assert code == Code.INVALID_ARGUMENT
         assert "at most 81 are accepted: send a smaller image or kernel" in sentence
 
 
-def test_a_matrix_is_limited_like_a_picture(
-    convolve_model: FakeModel, make_models: Callable[..., FakeModels], make_call: Callable[..., FakeCall]
-) -> None:
+def test_a_matrix_is_limited_like_a_picture(convolve_model: FakeModel) -> None:
     limits = ConvolutionLimits(images=ImageLimits(max_pixels=24))
-    [(code, sentence)] = limited(convolve_model, make_models, limits, make_call(), preset=SOBEL_X).failures
+    [(code, sentence)] = limited(convolve_model, limits, preset=SOBEL_X).failures
     assert code == Code.INVALID_ARGUMENT
     assert "the matrix has 5 x 5 = 25 pixels; at most 24" in sentence
 
@@ -344,7 +337,8 @@ def test_a_full_queue_answers_a_gradient_once_even_when_half_of_it_was_accepted(
     convolve_model.refuse_from, convolve_model.refusal = refuse_from, QueueFull("the queue is full")
     request = vision.ConvolveRequest(matrix=matrix(COUNT_TO_25), preset=SOBEL_X, gradient=True)
     assert convolve_refused(request, Code.RESOURCE_EXHAUSTED) == "the queue is full"
-    assert convolve_model.lead() is False, "nothing is left in the queue"
+    assert len(convolve_model.submitted) == refuse_from
+    assert convolve_model.waiting == [], "what was accepted is led, so that nothing stays in the queue"
 
 
 def test_a_failed_run_is_answered_once_with_its_sentence(convolve_model: FakeModel, convolve_refused: Refused) -> None:
@@ -353,9 +347,7 @@ def test_a_failed_run_is_answered_once_with_its_sentence(convolve_model: FakeMod
     assert convolve_refused(request, Code.INTERNAL) == "the run failed"
 
 
-def test_without_the_model_the_call_says_that_it_is_not_there(
-    make_models: Callable[..., FakeModels], make_call: Callable[..., FakeCall]
-) -> None:
-    call = make_call()
-    Convolution(make_models()).methods()[0].handler(vision.ConvolveRequest().SerializeToString(), call)
+def test_without_the_model_the_call_says_that_it_is_not_there() -> None:
+    call = FakeCall()
+    Convolution(FakeModels()).methods()[0].handler(vision.ConvolveRequest().SerializeToString(), call)
     assert call.failures == [(Code.NOT_FOUND, "there is no model 'convolve'")]
