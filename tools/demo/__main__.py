@@ -108,11 +108,8 @@ def classify_small(client: Client, pictures: Sequence[Picture]) -> None:
         best = result.classifications[0]
         right += best.label == picture.shows
         mark = "✓" if best.label == picture.shows else f"✗ {picture.shows}"
-        show(
-            [
-                f"{picture.path.name:<18} {best.label:<11} {best.probability:6.1%}  {layout.bar(best.probability)}  {mark}"
-            ]
-        )
+        verdict = f"{layout.bar(best.probability)}  {mark}"
+        show([f"{picture.path.name:<18} {best.label:<11} {best.probability:6.1%}  {verdict}"])
     say(
         f"{right} of {len(pictures)} right; queue {milliseconds(results[0].queue_seconds)}, "
         f"inference {milliseconds(results[0].inference_seconds)} for all {len(pictures)}"
@@ -144,7 +141,8 @@ def convolve_numbers(client: Client) -> None:
 
 
 def find_edges(client: Client, picture: Picture) -> None:
-    result = client.convolve(picture.path, "sobel_x", padding="same", gradient=True, png=True, values=False)
+    # Only where the kernel fits: padding with black would draw the strongest edge of all, a frame.
+    result = client.convolve(picture.path, "sobel_x", gradient=True, png=True, values=False)
     edges = FOLDER / "edges.png"
     edges.write_bytes(result.png)
     paragraph(f"The edges of {picture.path.name}, {result.columns} x {result.rows}, from both Sobel kernels: {edges}")
