@@ -19,6 +19,8 @@ from convserve_export.errors import BadInput
 from convserve_export.network import SimpleCNN
 
 SHIPPED = "simple_cnn_cifar10"
+SHIPPED_FOLDER = importlib.resources.files("convserve_export") / "checkpoints"
+SHIPPED_LABELS = SHIPPED_FOLDER / f"{SHIPPED}.labels.txt"
 RANDOM = "random"
 DEFAULT_CLASSES = 10
 MOST_NAMED = 6
@@ -45,36 +47,44 @@ def load_checkpoint(
 
     Raises BadInput where a file cannot be used, or where weights, labels and ``num_classes`` disagree.
     """
-    folder = importlib.resources.files("convserve_export") / "checkpoints"
-    beside: Traversable
-    names = read_labels(labels) if labels is not None else None
+    given = read_labels(labels) if labels is not None else None
     if source == RANDOM:
-        count = num_classes or (len(names) if names else DEFAULT_CLASSES)
-        network, where = random_network(count, seed), f"random weights, seed {seed}"
-        beside = folder / (f"{SHIPPED}.labels.txt" if count == DEFAULT_CLASSES else "none")
+        network, where, beside = _random(num_classes or (len(given) if given else DEFAULT_CLASSES), seed)
     elif source is None:
-        file = folder / f"{SHIPPED}.safetensors"
-        if not file.is_file():
-            raise BadInput(
-                "this installation has no shipped checkpoint; give one by --checkpoint FILE, or --checkpoint random"
-            )
-        network, where = build(parse_safetensors(file.read_bytes(), file.name)), f"{file.name}, as shipped"
-        beside = folder / f"{SHIPPED}.labels.txt"
+        network, where, beside = _shipped()
     else:
         path = Path(source)
-        network, where = build(read_state(path), name=source), source
+        network, where = build(read_state(path), source), source
         beside = path.with_name(f"{path.stem}.labels.txt")
     classes = network.fc2.out_features
     if num_classes is not None and num_classes != classes:
         raise BadInput(f"--num-classes is {num_classes}, but the network of {where} has {classes} classes")
-    if names is None:
-        names = read_labels(beside) if beside.is_file() else tuple(f"class_{i}" for i in range(classes))
+    if given is not None:
+        names, origin = given, str(labels)
+    elif beside is not None and beside.is_file():
+        names, origin = read_labels(beside), beside.name
+    else:
+        names, origin = tuple(f"class_{i}" for i in range(classes)), "made up"
     if len(names) != classes:
         raise BadInput(
-            f"{len(names)} labels ({labels or 'those beside the checkpoint'}) for {classes} classes ({where}); "
+            f"{len(names)} labels ({origin}) for {classes} classes ({where}); "
             "give a file with one label a line, as many as there are classes, by --labels"
         )
     return Checkpoint(network, names, where)
+
+
+def _shipped() -> tuple[SimpleCNN, str, Traversable]:
+    file = SHIPPED_FOLDER / f"{SHIPPED}.safetensors"
+    if not file.is_file():
+        raise BadInput(
+            "this installation has no shipped checkpoint; give one by --checkpoint FILE, or --checkpoint random"
+        )
+    return build(parse_safetensors(file.read_bytes(), file.name), file.name), f"{file.name}, as shipped", SHIPPED_LABELS
+
+
+def _random(classes: int, seed: int) -> tuple[SimpleCNN, str, Traversable | None]:
+    beside = SHIPPED_LABELS if classes == DEFAULT_CLASSES else None
+    return random_network(classes, seed), f"random weights, seed {seed}", beside
 
 
 def random_network(num_classes: int, seed: int) -> SimpleCNN:
@@ -136,7 +146,7 @@ def parse_torch(data: bytes, name: str) -> dict[str, Tensor]:
     return {str(k): v for k, v in state.items()}
 
 
-def build(state: Mapping[str, Tensor], name: str = SHIPPED) -> SimpleCNN:
+def build(state: Mapping[str, Tensor], name: str) -> SimpleCNN:
     """SimpleCNN with these weights, in evaluation mode; the number of classes is read from fc2.
 
     Raises BadInput that names what is missing, unexpected, or of another shape or datatype.

@@ -140,14 +140,15 @@ class Trainer:
         try:
             state = torch.load(path, weights_only=True)
             recipe = state["recipe"]
+            if recipe == vars(self.recipe):
+                self.network.load_state_dict(state["network"])
+                self.average.load_state_dict(state["average"])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.epoch = state["epoch"]
         except Exception as error:  # damaged bytes make torch raise almost anything
-            raise BadInput(f"{path} is no state of a training run; remove it to start anew") from error
-        if recipe != vars(self.recipe) or state["classes"] != list(self.train_set.classes):
-            raise BadInput(f"{path} was written with another recipe or classes: {recipe}; remove it to start anew")
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch = state["epoch"]
+            raise BadInput(f"{path} is no state of such a training run; remove it to start anew") from error
+        if recipe != vars(self.recipe):
+            raise BadInput(f"{path} was written with another recipe: {recipe}; remove it to start anew")
 
     def save(self) -> None:
         if self.state_file is None:
@@ -156,7 +157,6 @@ class Trainer:
         torch.save(
             {
                 "recipe": vars(self.recipe),
-                "classes": list(self.train_set.classes),
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
