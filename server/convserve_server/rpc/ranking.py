@@ -21,11 +21,15 @@ class Ranking:
 
 def rank(logits: NDArray[np.floating], top_k: int) -> Ranking:
     """Rank logits ``[rows, classes]``; ``top_k`` above the number of classes means all of them."""
-    finite = np.isfinite(logits).all(axis=1)
-    scores = np.where(finite[:, None], logits, 0).astype(np.float64)
-    indices = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+    scores = logits.astype(np.float64)
+    finite = np.isfinite(scores)
+    rows_finite = [True] * len(scores) if finite.all() else finite.all(axis=1).tolist()
+    if not all(rows_finite):
+        scores[~finite] = 0
+    indices = (-scores).argsort(axis=1, kind="stable")[:, :top_k]
     # Less the row's largest, so that exp cannot overflow and the sum is at least 1.
-    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities = weights / weights.sum(axis=1, keepdims=True)
-    best = np.take_along_axis(probabilities, indices, axis=1)
-    return Ranking(indices.tolist(), best.tolist(), finite.tolist())
+    scores -= scores.max(axis=1, keepdims=True)
+    weights = np.exp(scores, out=scores)
+    weights /= weights.sum(axis=1, keepdims=True)
+    best = weights[np.arange(len(weights))[:, np.newaxis], indices]
+    return Ranking(indices.tolist(), best.tolist(), rows_finite)
