@@ -6,14 +6,14 @@ from convserve_proto import vision_pb2
 
 from convserve_server.calls import Call, Method
 from convserve_server.engine.model import Answer, Models
-from convserve_server.errors import ServerError
+from convserve_server.errors import ModelNotFound, ServerError
 from convserve_server.rpc.convolution_request import ConvolutionLimits, plan
 from convserve_server.rpc.convolution_response import encode
 from convserve_server.rpc.image_files import ignore_pillow_warnings
 from convserve_server.rpc.joining import Joined
 from convserve_server.rpc.status import fail, guarded, parse
 
-MODEL = "convolve"
+MODEL, TASK = "convolve", "convolution"
 """Inputs: image FP32 [planes, rows, columns] and kernel FP32 [rows, columns]. Output: the cross-correlation at every
 position where the kernel lies inside the image, FP32 [planes, rows - kernel rows + 1, columns - kernel columns + 1]."""
 
@@ -33,6 +33,8 @@ class Convolution:
     def _convolve(self, payload: bytes, call: Call) -> None:
         request = parse(vision_pb2.ConvolveRequest, payload)
         model = self._models.find(MODEL)
+        if model.description.task != TASK:
+            raise ModelNotFound(f"the model '{MODEL}' that is served is not the one that slides kernels")
         work = plan(request, self._limits)
 
         def answer(answers: list[Answer] | ServerError) -> None:

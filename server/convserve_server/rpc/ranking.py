@@ -23,8 +23,9 @@ def rank(logits: NDArray[np.floating], top_k: int) -> Ranking:
     """Rank logits ``[rows, classes]``; ``top_k`` above the number of classes means all of them."""
     scores = logits.astype(np.float64)
     finite = np.isfinite(scores)
-    rows_finite = [True] * len(scores) if finite.all() else finite.all(axis=1).tolist()
-    if not all(rows_finite):
+    rows_finite = [True] * len(scores)
+    if not finite.all():
+        rows_finite = [bool(row.all()) for row in finite]
         scores[~finite] = 0
     indices = (-scores).argsort(axis=1, kind="stable")[:, :top_k]
     # Less the row's largest, so that exp cannot overflow and the sum is at least 1.

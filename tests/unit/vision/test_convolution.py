@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from scipy import signal
-from unit.vision.fakes import FakeCall, FakeModel, FakeModels
+from unit.vision.fakes import FakeCall, FakeModel, FakeModels, classifier_model
 
 Convolve = Callable[[vision.ConvolveRequest], vision.ConvolveResponse]
 Refused = Callable[..., str]
@@ -351,3 +351,10 @@ def test_without_the_model_the_call_says_that_it_is_not_there() -> None:
     call = FakeCall()
     Convolution(FakeModels()).methods()[0].handler(vision.ConvolveRequest().SerializeToString(), call)
     assert call.failures == [(Code.NOT_FOUND, "there is no model 'convolve'")]
+
+
+def test_another_model_of_that_name_is_not_asked() -> None:
+    model = classifier_model(name="convolve")
+    [(code, sentence)] = limited(model, ConvolutionLimits(), preset=SOBEL_X).failures
+    assert (code, model.submitted) == (Code.NOT_FOUND, [])
+    assert "is not the one that slides kernels" in sentence
