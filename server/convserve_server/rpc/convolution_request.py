@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,8 @@ class ConvolutionLimits:
     """Pixels of a picture, and numbers of a matrix; 12 to 50 bytes of memory each on the way."""
     max_multiply_adds: int = 2_000_000_000
     """Planes x positions x kernel elements x kernels, about a second of one core."""
+    max_numbers: int = 16_000_000
+    """Numbers in the matrices of a response, 4 bytes each; together below what a message may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +57,15 @@ def plan(request: vision.ConvolveRequest, limits: ConvolutionLimits) -> Plan:
             f"the kernel of {kernel.shape[0]} x {kernel.shape[1]} is larger than the image of {rows} x {columns}:"
             " it must fit inside"
         )
+    positions = (rows, columns) if same else (rows - kernel.shape[0] + 1, columns - kernel.shape[1] + 1)
+    _check_work(len(planes), positions, kernel.shape, len(kernels), limits.max_multiply_adds)
+    stride = request.stride or 1
+    if not request.omit_values:
+        _check_numbers(len(planes), positions, stride, request.gradient, limits.max_numbers)
     if same:
         planes = _padded(planes, kernel.shape, flip)
-    _check_work(planes.shape, kernel.shape, len(kernels), limits.max_multiply_adds)
     slid = tuple(np.ascontiguousarray(k[::-1, ::-1]) for k in kernels) if flip else kernels
-    return Plan(planes=planes, slid=slid, chosen=chosen, kernel=kernel, stride=request.stride or 1)
+    return Plan(planes=planes, slid=slid, chosen=chosen, kernel=kernel, stride=stride)
 
 
 def _flips(operation: int) -> bool:
@@ -132,12 +139,26 @@ def _padded(planes: Planes, kernel: tuple[int, ...], flip: bool) -> Planes:
     return np.pad(planes, [(0, 0), *around])
 
 
-def _check_work(planes: tuple[int, ...], kernel: tuple[int, ...], kernels: int, most: int) -> None:
-    positions = (planes[1] - kernel[0] + 1) * (planes[2] - kernel[1] + 1)
-    work = planes[0] * positions * kernel[0] * kernel[1] * kernels
+def _check_work(planes: int, positions: tuple[int, int], kernel: tuple[int, ...], kernels: int, most: int) -> None:
+    work = planes * math.prod(positions) * math.prod(kernel) * kernels
     if work > most:
         raise TooLarge(
-            f"{positions:,} positions x {kernel[0]} x {kernel[1]} kernel elements"
-            f"{f' x {planes[0]} colours' if planes[0] > 1 else ''}{' x 2 for the gradient' if kernels > 1 else ''}"
-            f" is {work:,} multiplications; at most {most:,} are accepted: send a smaller image or kernel"
+            f"{positions[0]} x {positions[1]} positions x {kernel[0]} x {kernel[1]} kernel elements"
+            f"{_times(planes, kernels, 'kernels')} are {work:,} multiplications; at most {most:,} are accepted:"
+            " send a smaller image or kernel"
         )
+
+
+def _check_numbers(planes: int, positions: tuple[int, int], stride: int, gradient: bool, most: int) -> None:
+    rows, columns = (-(-size // stride) for size in positions)
+    matrices = 3 if gradient else 1
+    numbers = planes * rows * columns * matrices
+    if numbers > most:
+        raise TooLarge(
+            f"{rows} x {columns} positions{_times(planes, matrices, 'matrices')} are {numbers:,} numbers to answer with;"
+            f" at most {most:,} are accepted: send a smaller image, set a stride, or set omit_values and png"
+        )
+
+
+def _times(planes: int, others: int, name: str) -> str:
+    return (f" x {planes} colours" if planes > 1 else "") + (f" x {others} {name}" if others > 1 else "")

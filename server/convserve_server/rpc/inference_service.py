@@ -15,7 +15,7 @@ from convserve_server.errors import ModelNotFound, ModelNotReady, ServerError, U
 from convserve_server.rpc.signature import Signature
 from convserve_server.rpc.status import fail, guarded, parse
 
-EXTENSIONS = ("binary_tensor_data", "parameters")
+EXTENSIONS = ("binary_tensor_data",)
 """Extensions of the protocol that work here, under the names that Triton gives them."""
 
 

@@ -81,7 +81,7 @@ class Signature:
                 f"but model '{self._model}' expects '{spec.datatype}'"
             )
         fits = len(shape) == len(spec.shape) and all(
-            got == want or (want == -1 and got >= 0) for got, want in zip(shape, spec.shape, strict=True)
+            got >= 0 and want in (-1, got) for got, want in zip(shape, spec.shape, strict=True)
         )
         if not fits:
             raise InvalidRequest(

@@ -1,0 +1,171 @@
+"""grpc.health.v1 in full, and reflection as v1 and v1alpha."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from convserve_server.app import App
+from convserve_server.settings import Settings
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+from support.artifacts import write_sum
+from support.servers import running_app
+from support.transports import wait_until
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+@pytest.fixture
+def app(kind: str, tmp_path: Path) -> Iterator[App]:
+    write_sum(tmp_path)
+    with running_app(tmp_path, transport=kind) as app:
+        yield app
+
+
+@pytest.fixture
+def channel(app: App) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+        yield channel
+
+
+def check(channel: grpc.Channel, service: str) -> Any:
+    return health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=10).status
+
+
+def test_the_server_its_services_and_its_models_have_a_status(channel: grpc.Channel) -> None:
+    listed = health_pb2_grpc.HealthStub(channel).List(health_pb2.HealthListRequest(), timeout=10).statuses
+    statuses = {name: response.status for name, response in listed.items()}
+    assert statuses == {
+        "": SERVING,
+        "inference.GRPCInferenceService": SERVING,
+        # There is no model for these here.
+        "convserve.v1.ImageClassifier": NOT_SERVING,
+        "convserve.v1.Convolution": NOT_SERVING,
+        "models/sum": SERVING,
+    }
+    assert {name: check(channel, name) for name in statuses} == statuses
+
+
+def test_an_unknown_service_is_not_found(channel: grpc.Channel) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        check(channel, "nope")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert caught.value.details() == "unknown service 'nope'; List names the known ones"
+
+
+def test_not_serving_until_models_are_loaded_and_warmed(tmp_path: Path, kind: str) -> None:
+    write_sum(tmp_path)
+    app = App(Settings(repository=tmp_path, listen="127.0.0.1:0", provider="cpu", transport=kind))
+    seen: list[int] = []
+    load = app.repository.load
+
+    def load_and_look() -> None:
+        with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+            seen.append(check(channel, ""))
+            load()
+            seen.append(check(channel, ""))
+
+    app.repository.load = load_and_look  # type: ignore[method-assign]
+    app.start()
+    with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+        seen.append(check(channel, ""))
+    app.stop(grace=1)
+    assert seen == [NOT_SERVING, NOT_SERVING, SERVING]
+
+
+def test_watchers_hear_of_the_drain_and_do_not_hold_it_up(tmp_path: Path, kind: str) -> None:
+    write_sum(tmp_path)
+    app = App(Settings(repository=tmp_path, listen="127.0.0.1:0", provider="cpu", transport=kind))
+    app.start()
+    heard: dict[str, list[int]] = {"": [], "nope": []}
+    ended: list[str] = []
+    with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+
+        def watch(service: str) -> None:
+            stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=service))
+            try:
+                heard[service].extend(response.status for response in stream)
+            except grpc.RpcError as error:
+                ended.append(f"{service}: {error}")
+
+        threads = [threading.Thread(target=watch, args=(service,)) for service in heard]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(app._health._watchers) == 2)
+        stopper = threading.Thread(target=app.stop, args=(30,))
+        stopper.start()
+        stopper.join(10)
+        assert not stopper.is_alive(), "an open Watch held the stop"
+        for thread in threads:
+            thread.join(10)
+    assert heard == {"": [SERVING, NOT_SERVING], "nope": [SERVICE_UNKNOWN]}
+    assert ended == []
+
+
+def test_a_watcher_that_leaves_is_forgotten(app: App, channel: grpc.Channel) -> None:
+    stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    assert next(iter(stream)).status == SERVING
+    assert len(app._health._watchers) == 1
+    stream.cancel()
+    wait_until(lambda: not app._health._watchers)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_describes_every_service(channel: grpc.Channel, version: str) -> None:
+    path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    ask = channel.stream_stream(
+        path,
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+
+    def answers(*requests: Any) -> list[Any]:
+        return list(ask(iter(requests), timeout=10))
+
+    (listing,) = answers(reflection_pb2.ServerReflectionRequest(list_services=""))
+    names = [service.name for service in listing.list_services_response.service]
+    assert set(names) >= {
+        "inference.GRPCInferenceService",
+        "convserve.v1.ImageClassifier",
+        "convserve.v1.Convolution",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    symbols = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in names]
+    for name, answer in zip(names, answers(*symbols), strict=True):
+        assert answer.file_descriptor_response.file_descriptor_proto, name
+    (missing,) = answers(reflection_pb2.ServerReflectionRequest(file_containing_symbol="x.Y"))
+    assert missing.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
+def test_an_open_reflection_stream_does_not_hold_a_stop(tmp_path: Path, kind: str) -> None:
+    write_sum(tmp_path)
+    app = App(Settings(repository=tmp_path, listen="127.0.0.1:0", provider="cpu", transport=kind))
+    app.start()
+    release = threading.Event()
+
+    def requests() -> Iterator[Any]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        release.wait(20)
+
+    with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+        ask = channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            reflection_pb2.ServerReflectionRequest.SerializeToString,
+            reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        stream = ask(requests())
+        next(iter(stream))
+        stopper = threading.Thread(target=app.stop, args=(30,))
+        stopper.start()
+        stopper.join(10)
+        assert not stopper.is_alive()
+        release.set()

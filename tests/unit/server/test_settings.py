@@ -1,0 +1,74 @@
+"""Every option is a flag and an environment variable; what cannot be used is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from convserve_server.errors import InvalidSettings
+from convserve_server.settings import OPTIONS, Option, Settings, read_settings
+
+EXAMPLES = {
+    "repository": ("/models", Path("/models")),
+    "listen": ("[::1]:9000", "[::1]:9000"),
+    "provider": ("cpu", "cpu"),
+    "instances": ("3", 3),
+    "threads": ("2", 2),
+    "max_batch_size": ("16", 16),
+    "max_queue_size": ("99", 99),
+    "max_request_rows": ("7", 7),
+    "max_queue_delay": ("0.002", 0.002),
+    "max_message_bytes": ("1000000", 1_000_000),
+    "max_calls": ("5", 5),
+    "transport": ("standard", "standard"),
+    "grace": ("2.5", 2.5),
+    "port_file": ("/run/port", Path("/run/port")),
+    "log_level": ("debug", "debug"),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda o: o.name)
+def test_an_option_is_a_flag_a_variable_and_a_default(option: Option) -> None:
+    text, value = EXAMPLES[option.name]
+    assert getattr(read_settings([], {}), option.name) == option.default
+    assert getattr(read_settings([option.flag, text], {}), option.name) == value
+    assert getattr(read_settings([], {option.variable: text}), option.name) == value
+
+
+def test_a_flag_wins_over_its_variable() -> None:
+    assert read_settings(["--grace", "1"], {"CONVSERVE_GRACE": "2"}).grace == 1
+
+
+def test_every_setting_is_declared_as_an_attribute() -> None:
+    assert set(Settings.__annotations__) == {o.name for o in OPTIONS}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--provider", "tpu"], "--provider is 'tpu'; it takes auto, cpu, cuda"),
+        (["--max-batch-size", "0"], "--max-batch-size is '0'"),
+        (["--max-batch-size", "many"], "--max-batch-size is 'many'"),
+        (["--grace", "-1"], "--grace is '-1'"),
+        (["--grace", "nan"], "--grace is 'nan'"),
+        (["--threads", "-2"], "--threads is '-2'"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(arguments, {})
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_bad_variable_is_named_as_the_variable() -> None:
+    with pytest.raises(InvalidSettings, match="CONVSERVE_PROVIDER is 'gpu'"):
+        read_settings([], {"CONVSERVE_PROVIDER": "gpu"})
+
+
+def test_the_help_names_every_flag_and_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["--help"], {})
+    text = "".join(capsys.readouterr().out.split())
+    for option in OPTIONS:
+        assert option.flag in text
+        assert option.variable in text
