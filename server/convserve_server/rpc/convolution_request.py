@@ -155,8 +155,8 @@ def _check_numbers(planes: int, positions: tuple[int, int], stride: int, gradien
     numbers = planes * rows * columns * matrices
     if numbers > most:
         raise TooLarge(
-            f"{rows} x {columns} positions{_times(planes, matrices, 'matrices')} are {numbers:,} numbers to answer with;"
-            f" at most {most:,} are accepted: send a smaller image, set a stride, or set omit_values and png"
+            f"{rows} x {columns} positions{_times(planes, matrices, 'matrices')} are {numbers:,} numbers to answer"
+            f" with; at most {most:,} are accepted: send a smaller image, set a stride, or set omit_values and png"
         )
 
 

@@ -323,6 +323,20 @@ def test_work_is_limited_by_positions_times_kernel_elements_times_kernels(convol
         assert "at most 81 are accepted: send a smaller image or kernel" in sentence
 
 
+def test_the_numbers_of_a_response_are_limited_and_a_stride_or_leaving_them_out_helps(
+    convolve_model: FakeModel,
+) -> None:
+    exactly = ConvolutionLimits(max_numbers=9)
+    assert limited(convolve_model, exactly, preset=SOBEL_X).payloads
+    [(code, sentence)] = limited(convolve_model, exactly, preset=SOBEL_X, gradient=True).failures
+    assert code == Code.INVALID_ARGUMENT
+    assert "3 x 3 positions x 3 matrices are 27 numbers to answer with; at most 9 are accepted" in sentence
+    assert limited(convolve_model, exactly, preset=SOBEL_X, gradient=True, stride=3).payloads
+    assert limited(convolve_model, exactly, preset=SOBEL_X, gradient=True, omit_values=True).payloads
+    assert limited(convolve_model, exactly, preset=SOBEL_X, padding=SAME).failures
+    assert limited(convolve_model, exactly, preset=SOBEL_X, padding=SAME, stride=2).payloads
+
+
 def test_a_matrix_is_limited_like_a_picture(convolve_model: FakeModel) -> None:
     limits = ConvolutionLimits(images=ImageLimits(max_pixels=24))
     [(code, sentence)] = limited(convolve_model, limits, preset=SOBEL_X).failures

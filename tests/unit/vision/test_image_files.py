@@ -103,6 +103,7 @@ def test_an_orientation_that_does_not_exist_leaves_the_picture_as_it_is(value: i
 
 
 @given(st.one_of(st.binary(max_size=64), st.binary(max_size=64).map(lambda data: b"Exif\0\0II*\0" + data)))
+@settings(deadline=None)
 def test_any_exif_bytes_have_an_orientation(data: bytes) -> None:
     assert exif_orientation(data) in range(1, 9)
 
@@ -344,6 +345,7 @@ SIGNATURES = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RI
 
 
 @given(st.sampled_from(SIGNATURES), st.binary(max_size=300))
+@settings(deadline=None)
 def test_random_bytes_are_refused_or_read_and_nothing_else(signature: bytes, data: bytes) -> None:
     read_or_refuse(signature + data)
 
@@ -352,7 +354,7 @@ def test_random_bytes_are_refused_or_read_and_nothing_else(signature: bytes, dat
     kind=st.sampled_from(sorted(WHOLE_FILES)),
     spoils=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4))),
 )
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_files_with_spoilt_bytes_are_refused_or_read_and_nothing_else(
     kind: str, spoils: list[tuple[float, bytes]]
 ) -> None:

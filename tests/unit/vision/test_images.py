@@ -9,7 +9,7 @@ import pytest
 from convserve_proto import vision_pb2 as vision
 from convserve_server.errors import InvalidRequest, TooLarge
 from convserve_server.rpc.images import ImageLimits, PixelBudget, Pixels, decode
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -33,6 +33,7 @@ def encoded(width: int, height: int, file_format: str = "PNG") -> vision.Image:
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 99))
+@settings(deadline=None)
 def test_raw_rgb_comes_out_as_it_went_in_also_when_its_size_is_the_one_asked_for(
     height: int, width: int, seed: int
 ) -> None:

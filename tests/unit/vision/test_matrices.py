@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from convserve_proto import vision_pb2 as vision
 from convserve_server.rpc.matrices import append_matrices, read_matrix
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 RESPONSES = vision.ConvolveResponse.RESPONSES_FIELD_NUMBER
@@ -14,6 +14,7 @@ KERNEL = vision.ConvolveResponse.KERNEL_FIELD_NUMBER
 
 
 @given(sizes=st.lists(st.tuples(st.integers(1, 80), st.integers(1, 80)), max_size=3), seed=st.integers(0, 1000))
+@settings(deadline=None)
 def test_appended_matrices_are_the_bytes_that_protobuf_writes(sizes: list[tuple[int, int]], seed: int) -> None:
     random = np.random.default_rng(seed)
     planes = [random.standard_normal(size).astype(np.float32) for size in sizes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from convserve_server.engine.model import Preprocessing
 from convserve_server.rpc.preprocessing import normalizer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PREPROCESSING = Preprocessing(height=5, width=4, scale=255.0, mean=(0.4914, 0.4822, 0.4465), std=(0.247, 0.243, 0.2))
@@ -17,6 +17,7 @@ PREPROCESSING = Preprocessing(height=5, width=4, scale=255.0, mean=(0.4914, 0.48
     mean=st.tuples(*[st.floats(0, 1)] * 3),
     std=st.tuples(*[st.floats(0.01, 2)] * 3),
 )
+@settings(deadline=None)
 def test_rows_are_the_stated_formula_within_rounding(
     images: int, scale: float, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from convserve_server.rpc.ranking import rank
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ LOGITS = hnp.arrays(
 
 
 @given(LOGITS)
+@settings(deadline=None)
 def test_probabilities_of_all_classes_sum_to_1_and_fall_for_any_finite_logits(logits: NDArray[np.float32]) -> None:
     ranking = rank(logits, 1000)
     for row, (indices, probabilities) in enumerate(zip(ranking.indices, ranking.probabilities, strict=True)):
