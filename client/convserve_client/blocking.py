@@ -13,7 +13,7 @@ import grpc
 
 from convserve_client.errors import ClientClosed
 from convserve_client.link import Link, failure_of
-from convserve_client.steps import Answer, Failure, Send, Steps, Together, Wait
+from convserve_client.steps import Answer, Failure, Send, Steps, Together, Wait, result_signature
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -141,4 +141,5 @@ def blocking(operation: Callable[Concatenate[BlockingLink, P], Steps[T]]) -> Cal
     def method(client: BlockingLink, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return client.run(operation(client, *args, **kwargs))
 
+    method.__signature__ = result_signature(operation)  # type: ignore[attr-defined]
     return method

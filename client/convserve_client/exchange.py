@@ -68,8 +68,8 @@ def _parsed(method: str, payload: bytes, parse: Callable[[bytes], T], target: st
 def _error(failure: Failure, earlier: Failure | None, *, method: str, target: str, timeout: float) -> CallError:
     message = failure.message
     if failure.code == "DEADLINE_EXCEEDED":
-        # gRPC's own words here are no more than "Deadline Exceeded".
-        if message in ("", "Deadline Exceeded"):
+        # gRPC's own words say no more than this.
+        if not message or "Deadline Exceeded" in message:
             message = f"no answer came within {timeout:g} s"
         if earlier is not None:
             message += f"; the try before failed with {earlier.code}: {earlier.message}"

@@ -73,9 +73,14 @@ def _from_pil(image: PilImage) -> vision_pb2.Image:
                 height=upright.height, width=upright.width, channels=_CHANNELS[upright.mode], data=upright.tobytes()
             )
         )
-    if upright.mode in ("1", "P", "PA", "LA", "I;16", "I;16B", "I"):
-        # Palettes, transparency and 16 bits survive in a PNG, and the server has the one reading of them.
-        buffer = io.BytesIO()
-        upright.convert("RGBA" if upright.mode == "PA" else upright.mode).save(buffer, "PNG", compress_level=1)
-        return vision_pb2.Image(encoded=buffer.getvalue())
-    return _from_pil(upright.convert("RGB"))
+    if upright.mode == "PA":
+        return _from_pil(upright.convert("RGBA"))
+    if upright.mode == "I" or upright.mode.startswith("I;16"):
+        # By way of I, because Pillow cuts I;16B to 8 bits on the direct way.
+        upright = upright.convert("I").convert("I;16")
+    elif upright.mode not in ("1", "P", "LA"):
+        return _from_pil(upright.convert("RGB"))
+    # Palettes, transparency and 16 bits survive in a PNG, and the server has the one reading of them.
+    buffer = io.BytesIO()
+    upright.save(buffer, "PNG", compress_level=1)
+    return vision_pb2.Image(encoded=buffer.getvalue())

@@ -6,6 +6,7 @@ with threads or with asyncio, and the generator's return value is the operation'
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -64,3 +65,10 @@ Step = Send | Wait | Together[Any]
 
 Steps = Generator[Step, Any, T]
 """An operation whose result is a T."""
+
+
+def result_signature(operation: Callable[..., Steps[Any]]) -> inspect.Signature:
+    """The signature that help() shows for an operation that is carried out: it returns the T of its Steps[T]."""
+    signature = inspect.signature(operation)
+    result = str(signature.return_annotation).removeprefix("Steps[").removesuffix("]")
+    return signature.replace(return_annotation=result)
