@@ -7,7 +7,10 @@ argument and not one more file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from convserve_export import forms
 from convserve_export.candidate import Candidate
@@ -33,6 +36,13 @@ def verify(
     expect_parameters: int | None = None,
 ) -> Iterator[Check]:
     """Every check in turn, cheap ones first, on the files as they will be published. Goes on behind most failures."""
+    with _one_thread():
+        yield from _checks(candidate, torchscript, onnx_file, tolerance, expect_parameters)
+
+
+def _checks(
+    candidate: Candidate, torchscript: Path, onnx_file: Path, tolerance: Tolerance, expect_parameters: int | None
+) -> Iterator[Check]:
     finite = check_finite(candidate.module)
     yield finite
     if not finite.passed:
@@ -54,3 +64,14 @@ def verify(
             yield Check(f"{name} loads", False, first_line(error))
             continue
         yield from check_form(candidate, form, tolerance)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For small batches torch's threads wait for each other more than they work; on a busy machine, many times more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
