@@ -133,13 +133,15 @@ def test_a_bad_option_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_second_signal_ends_the_server_at_once(tmp_path: Path) -> None:
     write_sum(tmp_path / "models")
     # The call waits for company that does not come, and the first signal waits for the call.
-    with ServerProcess(tmp_path / "models", tmp_path, "--grace", "60", "--max-queue-delay", "50") as server:
-        with grpc.insecure_channel(server.address) as channel:
-            infer: Any = channel.unary_unary(INFER, lambda m: m.SerializeToString(), lambda b: b)
-            held = infer.future(request(1), timeout=60)
-            time.sleep(0.5)
-            server.process.send_signal(signal.SIGTERM)
-            time.sleep(1.0)
-            assert server.process.poll() is None, "the accepted call was not waited for"
-            assert server.stop() == 128 + signal.SIGTERM
-            assert held.code() is grpc.StatusCode.UNAVAILABLE
+    with (
+        ServerProcess(tmp_path / "models", tmp_path, "--grace", "60", "--max-queue-delay", "50") as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        infer: Any = channel.unary_unary(INFER, lambda m: m.SerializeToString(), lambda b: b)
+        held = infer.future(request(1), timeout=60)
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(1.0)
+        assert server.process.poll() is None, "the accepted call was not waited for"
+        assert server.stop() == 128 + signal.SIGTERM
+        assert held.code() is grpc.StatusCode.UNAVAILABLE

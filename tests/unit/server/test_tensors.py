@@ -48,7 +48,7 @@ def test_any_bytes_are_a_tensor_or_a_sentence(raw: bytes, count: int) -> None:
             shape = decode_raw("x", datatype, (count,), raw).shape
         except TensorError as error:
             shape, sentence = (count,), str(error)
-            assert "input 'x'" in sentence  # noqa: PT017
+            assert "input 'x'" in sentence
         assert shape == (count,)
 
 
