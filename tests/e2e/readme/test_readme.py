@@ -1,0 +1,95 @@
+"""Every command and every piece of code in the README works, and prints what the README says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+
+import pytest
+from convserve_server.rpc.status import CODES
+from convserve_server.settings import OPTIONS
+
+from .blocks import README, Block, Command, blocks, commands, shape
+from .conftest import ADDRESS, ROOT, Place
+
+pytestmark = pytest.mark.timeout(300)
+
+TEXT = README.read_text(encoding="utf-8")
+BLOCKS = list(blocks(TEXT))
+
+
+def by_line(block: Block) -> str:
+    return f"line {block.line}"
+
+
+def in_language(language: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language]
+
+
+CONSOLE = [command for block in in_language("console") for command in commands(block)]
+MAKE = [command for command in CONSOLE if command.text.startswith("make ")]
+PIP = [command for command in CONSOLE if command.text.startswith("pip ")]
+SERVER = [command for command in CONSOLE if command.text.startswith("convserve-server ")]
+OTHER = [command for command in CONSOLE if command not in [*MAKE, *PIP, *SERVER]]
+
+
+def by_text(command: Command) -> str:
+    return command.text
+
+
+def test_every_block_is_run_or_shows_files() -> None:
+    assert {block.language for block in BLOCKS} == {"console", "python", "text"}
+    assert MAKE
+    assert PIP
+    assert SERVER
+    assert OTHER
+
+
+@pytest.mark.parametrize("command", MAKE, ids=by_text)
+def test_make_has_the_target(command: Command, place: Place) -> None:
+    """What the targets do is tried elsewhere: `make test` runs this, and test_demo.py runs the demo."""
+    place.run([*shlex.split(command.text), "--dry-run"], cwd=ROOT)
+
+
+@pytest.mark.parametrize("command", PIP, ids=by_text)
+def test_pip_finds_all_that_is_asked_for(command: Command, place: Place) -> None:
+    """Resolved, not installed: tests/e2e/install installs."""
+    _, *arguments = shlex.split(command.text)
+    place.run(
+        [sys.executable, "-W", "ignore", "-m", "pip", *arguments, "--dry-run", "--quiet"],
+        cwd=ROOT,
+    )
+
+
+@pytest.mark.parametrize("command", SERVER, ids=by_text)
+def test_a_server_starts_and_stops(command: Command, place: Place) -> None:
+    with place.serving(shlex.split(command.text)) as address:
+        assert "is ready" in place.run(["convserve", "health", "--server", address])
+
+
+@pytest.mark.parametrize("command", OTHER, ids=by_text)
+def test_a_command_prints_what_the_readme_says(command: Command, place: Place) -> None:
+    printed = place.run(["bash", "-c", command.text.replace(ADDRESS, place.address)])
+    shapes = {shape(line.replace(place.address, ADDRESS)) for line in printed.splitlines()}
+    assert [line for line in command.output if shape(line) not in shapes] == [], printed
+
+
+@pytest.mark.parametrize("block", in_language("python"), ids=by_line)
+def test_code_runs(block: Block, place: Place) -> None:
+    assert place.run([sys.executable, "-c", block.text.replace(ADDRESS, place.address)])
+
+
+def test_every_option_of_the_server_is_in_its_table() -> None:
+    """With its variable, default and sentence; and the table has no others."""
+    rows = re.findall(r"^\| `(--[a-z-]+)` \| `(\w+)` \| (.*?) \| (.*) \|$", TEXT, re.MULTILINE)
+    declared = [
+        (option.flag, option.variable, "" if option.default is None else f"`{option.default}`", option.help)
+        for option in OPTIONS
+    ]
+    assert [(flag, variable, default.strip(), text) for flag, variable, default, text in rows] == declared
+
+
+def test_every_status_code_that_the_server_gives_is_explained() -> None:
+    explained = set(re.findall(r"^\| `([A-Z_]+)` \|", TEXT, re.MULTILINE))
+    assert {code.name for code in CODES.values()} <= explained
