@@ -56,7 +56,8 @@ def _failed(error: BaseException, args: argparse.Namespace) -> int:
     sentence = as_sentence(error)
     print(f"convserve: {sentence}", file=sys.stderr)
     if args.json:
-        code = error.code if isinstance(error, CallError) else "INVALID_ARGUMENT"
+        own_code = "INVALID_ARGUMENT" if isinstance(error, BadUsage | InputError) else "UNKNOWN"
+        code = error.code if isinstance(error, CallError) else own_code
         print_json({"error": {"code": code, "message": sentence, "server": args.server}})
     return 2 if isinstance(error, BadUsage | InputError) else 1
 

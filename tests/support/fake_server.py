@@ -124,17 +124,21 @@ def _infer(request: bytes) -> bytes:
 
 
 def _classify(request: bytes) -> bytes:
-    """Calls every image after its size; one that holds b'bad' fails."""
+    """Calls every image after its size; one with b'bad' in it fails, one with b'large' has to come alone."""
     asked = vision_pb2.ClassifyRequest.FromString(request)
     response = vision_pb2.ClassifyResponse(
         model_name=asked.model_name or "simple_cnn", model_version="1", queue_seconds=0.25, inference_seconds=0.5
     )
-    for image in asked.images:
+    for index, image in enumerate(asked.images):
         result = response.results.add()
         data = image.encoded or image.pixels.data
         if b"bad" in data:
             result.error.code = grpc.StatusCode.INVALID_ARGUMENT.value[0]
-            result.error.message = "the image cannot be decoded"
+            result.error.message = f"image {index} cannot be decoded"
+            continue
+        if b"large" in data and len(asked.images) > 1:
+            result.error.code = grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+            result.error.message = f"image {index} takes this request over a limit"
             continue
         for rank in range(asked.top_k):
             result.classifications.add(label=f"size {len(data)}", index=rank, probability=0.5 ** (rank + 1))

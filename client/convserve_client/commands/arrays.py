@@ -20,7 +20,7 @@ def read_npy(path: Path) -> NDArray[Any]:
             array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise BadUsage(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, MemoryError) as error:
+    except Exception as error:  # a damaged header makes numpy raise almost anything, TokenError included
         raise BadUsage(f"{path} is not a .npy file that can be loaded: {error}") from error
     return array
 

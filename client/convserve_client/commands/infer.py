@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,4 +89,4 @@ def _show(result: InferResult, targets: dict[str, Path], *, as_json: bool) -> No
     for name, array in result.outputs.items():
         print(f"  {name}: {array.dtype} {list(array.shape)}" + (f" -> {targets[name]}" if name in targets else ""))
         if name not in targets:
-            print(np.array2string(array, threshold=64, precision=5, max_line_width=100, prefix="  "))
+            print(textwrap.indent(np.array2string(array, threshold=64, precision=5, max_line_width=100), "    "))

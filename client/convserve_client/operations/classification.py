@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,19 +142,29 @@ def _too_large(size: int, limit: int) -> ImageError:
 def _classify_chunk(
     link: Link, settings: vision_pb2.ClassifyRequest, chunk: list[_Item], timeout: float | None
 ) -> Steps[list[ClassifyResult]]:
-    messages = [item.message for item in chunk if item.message is not None]
-    answered: Iterator[ClassifyResult] = iter(())
-    if messages:
-        request = vision_pb2.ClassifyRequest()
-        request.CopyFrom(settings)
-        request.images.extend(messages)
-        names = [item.name for item in chunk if item.message is not None]
-        answered = iter(
-            (yield from link.call(METHOD, request.SerializeToString(), lambda reply: _results(reply, names), timeout))
-        )
+    to_send = [item for item in chunk if item.message is not None]
+    answered = iter((yield from _classify_messages(link, settings, to_send, timeout)))
     return [
         next(answered) if item.message is not None else ClassifyResult(item.name, error=item.error) for item in chunk
     ]
+
+
+def _classify_messages(
+    link: Link, settings: vision_pb2.ClassifyRequest, items: list[_Item], timeout: float | None
+) -> Steps[list[ClassifyResult]]:
+    """One call for these images, and one more for each that only its neighbours took over a limit of the server."""
+    if not items:
+        return []
+    request = vision_pb2.ClassifyRequest()
+    request.CopyFrom(settings)
+    request.images.extend(item.message for item in items if item.message is not None)
+    names = [item.name for item in items]
+    results = yield from link.call(METHOD, request.SerializeToString(), lambda reply: _results(reply, names), timeout)
+    if len(items) > 1:
+        for index, result in enumerate(results):
+            if result.error is not None and result.error.code == "RESOURCE_EXHAUSTED":
+                (results[index],) = yield from _classify_messages(link, settings, [items[index]], timeout)
+    return results
 
 
 def _results(payload: bytes, names: list[str]) -> list[ClassifyResult]:
@@ -166,15 +177,17 @@ def _results(payload: bytes, names: list[str]) -> list[ClassifyResult]:
             classifications=tuple(
                 Classification(entry.label, entry.index, entry.probability) for entry in result.classifications
             ),
-            error=(
-                ImageError(_CODE_NAMES.get(result.error.code, "UNKNOWN"), result.error.message)
-                if result.HasField("error")
-                else None
-            ),
+            error=_image_error(result.error, index) if result.HasField("error") else None,
             model_name=response.model_name,
             model_version=response.model_version,
             queue_seconds=response.queue_seconds,
             inference_seconds=response.inference_seconds,
         )
-        for name, result in zip(names, response.results, strict=True)
+        for index, (name, result) in enumerate(zip(names, response.results, strict=True))
     ]
+
+
+def _image_error(error: vision_pb2.ImageError, index: int) -> ImageError:
+    # The server counts images in its request, which is not how the caller counts them: the result has the name.
+    message = re.sub(rf"^image {index}\b", "the image", error.message)
+    return ImageError(_CODE_NAMES.get(error.code, "UNKNOWN"), message)

@@ -67,6 +67,13 @@ def test_an_image_that_cannot_be_read_fails_alone(server: FakeServer, call: Call
     assert len(asked(server)[0].images) == 3
 
 
+def test_an_image_that_only_its_neighbours_took_over_a_limit_is_sent_alone(server: FakeServer, call: Call) -> None:
+    results = call(server.target, "classify", [b"12", b"large one", b"bad", b"large two."], top_k=1)
+    labels = [entry.label for result in results for entry in result.classifications]
+    assert labels == ["size 2", "size 9", "size 10"]
+    assert [len(request.images) for request in asked(server)] == [4, 1, 1]
+
+
 def test_images_that_all_fail_here_cost_no_call(server: FakeServer, call: Call, tmp_path: Path) -> None:
     assert call(server.target, "classify", [tmp_path / "a", tmp_path / "b"])[1].error.code == "NOT_FOUND"
     assert call(server.target, "classify", []) == []
