@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ def convserve(address: str) -> Convserve:
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "convserve_client", *map(str, arguments), "--server", address]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, encoding="utf-8")
+        environment = os.environ | {"PYTHONUTF8": "1"}
+        return subprocess.run(command, capture_output=True, timeout=60, encoding="utf-8", env=environment)
 
     return run
