@@ -12,7 +12,7 @@ p=convserve_proto
 if ! "$venv/bin/python" -c "import importlib.metadata as m; assert 'grpcio-tools==' + m.version('grpcio-tools') == '$tool'" 2>/dev/null; then
   "${PYTHON:-python3}" -m venv --clear "$venv"
   # grpc_tools imports pkg_resources, which later setuptools no longer has.
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$tool" "setuptools<81"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check "$tool" "setuptools<81"
 fi
 
 out=proto
