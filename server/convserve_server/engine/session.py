@@ -143,8 +143,6 @@ class Session:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         # An idle server must use no CPU: threads of the pool sleep instead of spinning for the next run.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # The arena keeps its high-water mark for ever, and for models of this size it wins nothing.
-        options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
@@ -209,9 +207,10 @@ class SessionInstance:
         ]
 
     def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
-        """Run the rows of all requests as one batch. A lone request is run as it lies, without a copy."""
-        if len(requests) == 1:
-            return self._session.run(requests[0])
+        """Run the rows of all requests as one batch.
+
+        They are copied once, from where they were received into the batch buffer: received bytes lie unaligned.
+        """
         gathered = []
         for buffer, arrays in zip(self._buffers, zip(*requests, strict=True), strict=True):
             if buffer is None:

@@ -10,10 +10,11 @@ from convserve_proto import open_inference as oip
 from google.protobuf.message import Message
 
 from convserve_server.calls import Call, Method
-from convserve_server.engine.model import Answer, Model, Models, TensorSpec
+from convserve_server.engine.model import Answer, Model, Models
 from convserve_server.errors import ModelNotFound, ModelNotReady, ServerError, Unsupported
 from convserve_server.rpc.signature import Signature
 from convserve_server.rpc.status import fail, guarded, parse
+from convserve_server.rpc.templates import Templates
 
 EXTENSIONS = ("binary_tensor_data",)
 """Extensions of the protocol that work here, under the names that Triton gives them."""
@@ -31,6 +32,7 @@ class InferenceService:
 
     def __init__(self, models: VersionedModels, ready: Callable[[], bool], version: str) -> None:
         self._models, self._ready, self._version = models, ready, version
+        self._templates = Templates()
         self._signatures: WeakKeyDictionary[Model, Signature] = WeakKeyDictionary()
 
     def methods(self) -> list[Method]:
@@ -81,6 +83,20 @@ class InferenceService:
         return response
 
     def _model_infer(self, payload: bytes, call: Call) -> None:
+        template = self._templates.find(payload)
+        if template is None:
+            self._infer_anew(payload, call)
+            return
+        model = self._models.find(template.model_name, template.model_version)
+        if self._signature(model) is not template.signature:
+            # The newest version is another one by now.
+            self._infer_anew(payload, call)
+            return
+        model.submit(template.inputs(payload), call, _replier(call, template.signature, "", template.outputs))
+        call.lead(model.lead)
+
+    def _infer_anew(self, payload: bytes, call: Call) -> None:
+        """Take a request of a kind that was not seen before."""
         request = parse(oip.ModelInferRequest, payload)
         for name in request.parameters:
             if name.startswith("sequence_"):
@@ -90,8 +106,9 @@ class InferenceService:
         model = self._models.find(request.model_name, request.model_version)
         signature = self._signature(model)
         inputs = signature.inputs(request)
-        chosen = signature.requested(request)
-        model.submit(inputs, call, _replier(call, signature, request.id, chosen))
+        outputs = signature.requested(request)
+        self._templates.remember(payload, request, signature, outputs)
+        model.submit(inputs, call, _replier(call, signature, request.id, outputs))
         call.lead(model.lead)
 
     def _signature(self, model: Model) -> Signature:
@@ -109,14 +126,14 @@ def _immediate(answer: Callable[[bytes], Message]) -> Callable[[bytes, Call], No
 
 
 def _replier(
-    call: Call, signature: Signature, request_id: str, chosen: tuple[tuple[int, TensorSpec], ...]
+    call: Call, signature: Signature, request_id: str, outputs: tuple[int, ...]
 ) -> Callable[[Answer | ServerError], None]:
     def reply(result: Answer | ServerError) -> None:
         if not isinstance(result, Answer):
             fail(call, result)
             return
         try:
-            payload = signature.reply(request_id, chosen, result)
+            payload = signature.reply(request_id, outputs, result)
         except Exception as error:
             fail(call, error)
         else:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from convserve_proto.open_inference import ModelInferResponse
-from convserve_proto.tensors import Array, TensorError, decode_contents, decode_raw, encode_raw
+from convserve_proto.tensors import NUMPY_TYPES, Array, TensorError, decode_contents, decode_raw, encode_raw
 
 from convserve_server.engine.model import Answer, Description, TensorSpec
 from convserve_server.errors import InvalidRequest, Unsupported
+from convserve_server.rpc.wire import length_prefix
 
 if TYPE_CHECKING:
     from convserve_proto.open_inference_pb2 import ModelInferRequest
+
+
+RAW_OUTPUT_CONTENTS = 6
+"""The field number of ModelInferResponse.raw_output_contents."""
+MOST_SHAPES = 1024
 
 
 class Signature:
@@ -24,7 +31,21 @@ class Signature:
         self._batched = description.batched
         self._inputs = description.inputs
         self._places = {spec.name: i for i, spec in enumerate(description.inputs)}
-        self._outputs = {spec.name: (i, spec) for i, spec in enumerate(description.outputs)}
+        self._outputs = description.outputs
+        self._output_places = {spec.name: i for i, spec in enumerate(description.outputs)}
+        self._all_outputs = tuple(range(len(description.outputs)))
+        self._head = ModelInferResponse(model_name=self._model, model_version=self._version).SerializeToString()
+        self._described: dict[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]], bytes] = {}
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in the model's order."""
+        return tuple(self._places)
+
+    @staticmethod
+    def fixed_size_type(datatype: str) -> np.dtype[Any] | None:
+        """The numpy type of a datatype whose raw contents may be used as they come; None for BYTES and BOOL."""
+        return None if datatype in ("BYTES", "BOOL") else NUMPY_TYPES[datatype]
 
     def inputs(self, request: ModelInferRequest) -> tuple[Array, ...]:
         """The request's inputs in the model's order; raw contents are not copied.
@@ -97,36 +118,60 @@ class Signature:
             sizes = ", ".join(f"'{s.name}' has {len(a)}" for s, a in zip(self._inputs, arrays, strict=True))
             raise InvalidRequest(f"all inputs of model '{self._model}' take the same number of rows, but {sizes}")
 
-    def requested(self, request: ModelInferRequest) -> tuple[tuple[int, TensorSpec], ...]:
-        """Place and spec of each output to reply with: those that the request names, in its order, or all.
+    def requested(self, request: ModelInferRequest) -> tuple[int, ...]:
+        """The place of each output to reply with: those that the request names, in its order, or all.
 
         Raises InvalidRequest for an unknown or repeated name, Unsupported for output parameters.
         """
         if not request.outputs:
-            return tuple(self._outputs.values())
+            return self._all_outputs
         chosen = []
         for output in request.outputs:
-            if output.name not in self._outputs:
-                have = ", ".join(f"'{n}'" for n in self._outputs)
+            if output.name not in self._output_places:
+                have = ", ".join(f"'{n}'" for n in self._output_places)
                 raise InvalidRequest(
                     f"unexpected inference output '{output.name}' for model '{self._model}'; it has {have}"
                 )
             if output.parameters and not set(output.parameters) <= {"binary_data"}:
                 names = ", ".join(sorted(output.parameters))
                 raise Unsupported(f"output '{output.name}' has parameters that this server does not have: {names}")
-            chosen.append(self._outputs[output.name])
-        if len({i for i, _ in chosen}) != len(chosen):
+            chosen.append(self._output_places[output.name])
+        if len(set(chosen)) != len(chosen):
             raise InvalidRequest(f"an output is requested more than once from model '{self._model}'")
         return tuple(chosen)
 
-    def reply(self, request_id: str, chosen: tuple[tuple[int, TensorSpec], ...], answer: Answer) -> bytes:
-        """The serialized ModelInferResponse, with raw contents."""
-        response = ModelInferResponse(model_name=self._model, model_version=self._version, id=request_id)
-        for place, spec in chosen:
-            array = np.ascontiguousarray(answer.outputs[place])
-            response.outputs.add(name=spec.name, datatype=spec.datatype, shape=array.shape)
-            response.raw_output_contents.append(encode_raw(array))
-        return response.SerializeToString()
+    def reply(self, request_id: str, places: tuple[int, ...], answer: Answer) -> bytes:
+        """The serialized ModelInferResponse, with raw contents.
+
+        Messages that are written one behind the other are read as one, so the parts that are always the same are
+        serialized once, and the contents are copied only once.
+        """
+        arrays = [answer.outputs[place] for place in places]
+        shapes = tuple([array.shape for array in arrays])
+        described = self._described.get((places, shapes)) or self._describe(places, shapes)
+        parts = [self._head, described]
+        if request_id:
+            parts.insert(1, ModelInferResponse(id=request_id).SerializeToString())
+        for array in arrays:
+            raw = encode_raw(array)
+            parts.append(_raw_prefix(len(raw)))
+            parts.append(raw)
+        return b"".join(parts)
+
+    def _describe(self, places: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> bytes:
+        response = ModelInferResponse()
+        for place, shape in zip(places, shapes, strict=True):
+            spec = self._outputs[place]
+            response.outputs.add(name=spec.name, datatype=spec.datatype, shape=shape)
+        if len(self._described) >= MOST_SHAPES:
+            self._described.clear()
+        described = self._described[places, shapes] = response.SerializeToString()
+        return described
+
+
+@functools.lru_cache(1024)
+def _raw_prefix(size: int) -> bytes:
+    return length_prefix(RAW_OUTPUT_CONTENTS, size)
 
 
 def _text(shape: tuple[int, ...]) -> str:
