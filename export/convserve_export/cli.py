@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, failures = FAILED, error.failures
     except BadInput as error:
         code, failures = BAD_INPUT, [str(error)]
+    except OSError as error:
+        code, failures = BAD_INPUT, [f"{error.filename or 'the system'}: {error.strerror or error}"]
     except KeyboardInterrupt:
         code, failures = INTERRUPTED, ["interrupted"]
     report.end(code, outcomes, failures)
@@ -77,9 +79,7 @@ def parser() -> argparse.ArgumentParser:
         "--pictures", type=Path, metavar="PATH", help="folder or .npz of pictures to verify on (default: a few shipped)"
     )
     add("--no-convolve", action="store_true", help="leave out the convolution demo")
-    add(
-        "--skip-if-present", action="store_true", help="do nothing where the newest version is the same network, intact"
-    )
+    add("--skip-if-present", action="store_true", help="do nothing where that version is already there")
     add("--json", action="store_true", help="print one JSON object instead of text")
     return new
 

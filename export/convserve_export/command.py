@@ -25,7 +25,9 @@ def run(options: argparse.Namespace, report: Report) -> list[Outcome]:
             f"--model-name {convolution.NAME} is the name of the demo; choose another, or leave it out by --no-convolve"
         )
     repository = Repository(options.out)
-    repository.require_free(options.model_name, options.model_version)
+    repository.require_name(options.model_name)
+    if not options.skip_if_present:
+        repository.require_free(options.model_name, options.model_version)
     repository.require_writable()
     checkpoint = load_checkpoint(
         source=options.checkpoint, labels=options.labels, num_classes=options.num_classes, seed=options.seed

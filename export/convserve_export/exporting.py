@@ -34,7 +34,7 @@ class Order:
     """None is the next free one."""
     expect_parameters: int | None = None
     skip_if_present: bool = False
-    """Publish nothing where the newest version is this very candidate, intact."""
+    """Publish nothing where the version, or without one the newest, is this very candidate, intact."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,10 @@ def export(
     repository does not take them.
     """
     tolerance = tolerance or Tolerance()
-    present = [find_present(o.candidate, repository) if o.skip_if_present else None for o in orders]
-    for order in orders:
-        repository.require_free(order.candidate.name, order.version)
+    present = [find_present(o.candidate, repository, o.version) if o.skip_if_present else None for o in orders]
+    for order, found in zip(orders, present, strict=True):
+        if found is None:
+            repository.require_free(order.candidate.name, order.version)
     with ExitStack() as stack:
         prepared: dict[int, _Prepared] = {}
         failures: list[str] = []
@@ -92,12 +93,13 @@ def export(
         return [found or _publish(prepared[i]) for i, found in enumerate(present)]
 
 
-def find_present(candidate: Candidate, repository: Repository) -> Outcome | None:
-    """The newest version where it is the very same candidate and its files are unchanged."""
+def find_present(candidate: Candidate, repository: Repository, version: int | None = None) -> Outcome | None:
+    """The version, or else the newest, where it is the very same candidate and its files are unchanged."""
+    repository.require_name(candidate.name)
     versions = repository.versions(candidate.name)
     if not versions:
         return None
-    path = repository.path(candidate.name, versions[-1])
+    path = repository.path(candidate.name, version or versions[-1])
     found = manifest.read_intact(path)
     if found is None or found.fingerprint != candidate.fingerprint:
         return None

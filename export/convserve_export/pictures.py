@@ -89,7 +89,11 @@ def _picture_files(folder: Path, *, deep: bool = False) -> Iterator[Path]:
 
 
 def _from_files(files: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
-    return ((str(f), f.read_bytes()) for f in files)
+    for file in files:
+        try:
+            yield str(file), file.read_bytes()
+        except OSError as error:
+            raise BadInput(f"the picture {file} cannot be read: {error.strerror}") from error
 
 
 def _from_archive(path: Path, archive: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
@@ -100,7 +104,8 @@ def _from_archive(path: Path, archive: dict[str, Any]) -> Iterator[tuple[str, by
 def _open_archive(path: Path, keys: Iterable[str]) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in keys}
+            # Numbers may be of any width in the file, or no numbers at all.
+            return {k: archive[k].astype(np.int64) if k in ("offsets", "labels") else archive[k] for k in keys}
     except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         wanted = ", ".join(keys)
         raise BadInput(f"{path} is neither a folder of pictures nor an .npz file with {wanted}: {error}") from error
@@ -111,7 +116,7 @@ def _stack(encoded: Iterator[tuple[str, bytes]], count: int) -> Tensor:
     for i, (name, data) in enumerate(itertools.islice(encoded, count)):
         try:
             picture = Image.open(io.BytesIO(data)).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except Exception as error:  # a decoder of Pillow may raise anything on damaged bytes
             raise BadInput(f"{name} cannot be read as a picture: {error}") from error
         images[i] = np.asarray(picture if picture.size == (WIDTH, HEIGHT) else picture.resize((WIDTH, HEIGHT)))
     return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())

@@ -40,17 +40,30 @@ class Repository:
             names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
         return sorted(int(n) for n in names if n.isascii() and n.isdecimal())
 
+    def next_version(self, model: str) -> int:
+        """One above the highest that is taken; another export may take it at any moment."""
+        number = max(self.versions(model), default=0) + 1
+        if number > HIGHEST_VERSION:
+            raise BadInput(
+                f"{self.folder / model} has no free version: {number - 1} is taken; give one by --model-version"
+            )
+        return number
+
     def path(self, model: str, version: int) -> Path:
         """Where a version lies, or would lie."""
         return self.folder / model / str(version)
 
-    def require_free(self, model: str, version: int | None) -> None:
-        """Raises BadInput for a model name that is no good folder name, and for a version that is there already."""
+    def require_name(self, model: str) -> None:
+        """Raises BadInput for a model name that is no good folder name."""
         if not MODEL_NAME.fullmatch(model):
             raise BadInput(
                 f"'{model}' cannot name a model; use up to 100 letters, digits and any of '_', '-', '.', "
                 "of which only '_' may come first"
             )
+
+    def require_free(self, model: str, version: int | None) -> None:
+        """Raises BadInput for a bad name, and for a version that is there already; None is always free."""
+        self.require_name(model)
         if version is None:
             return
         if not 1 <= version <= HIGHEST_VERSION:
@@ -118,8 +131,8 @@ class Staging:
             target.mkdir(exist_ok=True)
             _sync(self.repository.folder)
         while True:
-            number = version or max(self.repository.versions(model), default=0) + 1
-            self.repository.require_free(model, number)
+            self.repository.require_free(model, version)
+            number = version or self.repository.next_version(model)
             self.write(last, content(number))
             self._read_back()
             place = self.repository.path(model, number)
@@ -132,7 +145,8 @@ class Staging:
             with naming(path, "cannot be read back"):
                 if path.read_bytes() != data:
                     raise BadInput(f"{path} does not hold what was written to it; is the disk sound?")
-        _sync(self.folder)
+        with naming(self.folder, "cannot be written"):
+            _sync(self.folder)
 
     def _rename(self, place: Path) -> bool:
         """False where another export took the version first. Renaming cannot replace a folder that holds something."""
@@ -143,6 +157,8 @@ class Staging:
                 if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     return False
                 raise
+        # It is published now. A disk that does not confirm it can lose it with the power, but never a part of it.
+        with suppress(OSError):
             _sync(place.parent)
         return True
 
@@ -162,18 +178,23 @@ def _make_staging(parent: Path) -> tuple[Path, int]:
         # Not by tempfile, whose folders are closed to other users, such as the one a server runs as.
         folder = parent / f"{STAGING_PREFIX}{uuid.uuid4().hex}"
         folder.mkdir()
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            ours = False  # another export takes it for a leftover, because it was not locked yet
-        except OSError:
-            ours = True  # a file system without locks: there, leftovers of others are not removed either
-        else:
-            ours = folder.exists()
-        if ours:
-            return folder, descriptor
-        os.close(descriptor)
+        # Until it is locked, another export may take it for a leftover and remove it: then, make another.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            if _lock(descriptor) and folder.exists():
+                return folder, descriptor
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """False where another process holds the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks: there, leftovers of others are not removed either
+    return True
 
 
 def _sync(folder: Path) -> None:
