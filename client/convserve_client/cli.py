@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from convserve_client import defaults
+from convserve_client.bench.options import add_options as add_bench_options
 from convserve_client.commands import BadUsage
 from convserve_client.errors import CallError, ConvserveError, InputError
 
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_convolve(add("convolve", "Slide a kernel over an image."))
     _add_infer(add("infer", "Run a model on arrays."))
     add("models", "List the models that are served.")
+    add_bench_options(add("bench", "Load a model's server and measure throughput and latencies."))
     health = add("health", "Ask whether the server, or one of its models, is ready: exit code 0 if so, 1 if not.")
     health.add_argument("--model", metavar="NAME", help="ask for this model alone")
     return parser
