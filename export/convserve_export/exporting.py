@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from convserve_proto import manifest_pb2
 
@@ -45,6 +45,11 @@ class Outcome:
     path: Path
     published: bool
     """False where it was there already."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The manifest as in the file."""
+        return manifest.to_object(self.manifest)
 
 
 class Listener(Protocol):

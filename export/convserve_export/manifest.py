@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from convserve_proto import manifest_pb2
 from google.protobuf import json_format
@@ -64,7 +66,14 @@ def to_bytes(manifest: manifest_pb2.Manifest, version: int) -> bytes:
     complete = manifest_pb2.Manifest()
     complete.CopyFrom(manifest)
     complete.version = version
-    return (json_format.MessageToJson(complete, indent=2, preserving_proto_field_name=True) + "\n").encode()
+    return (json.dumps(to_object(complete), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def to_object(manifest: manifest_pb2.Manifest) -> dict[str, Any]:
+    """Protobuf's JSON form with the field names of manifest.proto; what is zero or false is said, too."""
+    return json_format.MessageToDict(
+        manifest, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
 
 
 def read_intact(folder: Path) -> manifest_pb2.Manifest | None:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf import json_format
-
 if TYPE_CHECKING:  # they import torch, and this module also speaks where there is none
     from convserve_export.candidate import Candidate
     from convserve_export.check import Check
@@ -60,7 +58,7 @@ class Report:
                 {
                     "path": str(outcome.path),
                     "published": outcome.published,
-                    "manifest": json_format.MessageToDict(outcome.manifest, preserving_proto_field_name=True),
+                    "manifest": outcome.about,
                 }
                 for outcome in outcomes
             ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -13,6 +13,7 @@ from typing import Any
 
 import onnx
 import pytest
+import torch
 from convserve_export import exporting
 from convserve_export.candidate import Candidate
 from convserve_export.checkpoint import random_network
@@ -20,6 +21,15 @@ from convserve_export.classifier import classifier
 from convserve_export.cli import main
 from convserve_export.convolution import convolution
 from convserve_export.pictures import shipped_pictures
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small batches, on which torch's threads wait for each other more than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

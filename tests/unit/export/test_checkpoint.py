@@ -11,6 +11,7 @@ import torch
 from convserve_export.checkpoint import build, load_checkpoint, parse_safetensors, parse_torch, random_network
 from convserve_export.errors import BadInput
 from convserve_export.network import SimpleCNN
+from convserve_export.parameters import count_module
 from torch import Tensor
 
 
@@ -102,6 +103,13 @@ def test_damaged_files_are_refused_in_a_sentence(state: dict[str, Tensor], cut: 
     for data in (torch_file(state)[:cut], b"\x80\x02" * cut, bytes(cut)):
         with pytest.raises(BadInput, match=r"a\.pt holds|a\.pt is damaged"):
             parse_torch(data, "a.pt")
+
+
+def test_the_shipped_weights_are_of_ten_classes_with_their_names() -> None:
+    shipped = load_checkpoint(num_classes=10)
+    assert (shipped.labels[0], shipped.labels[3], shipped.labels[9]) == ("airplane", "cat", "truck")
+    assert count_module(shipped.network) == 1_147_466
+    assert not torch.equal(shipped.network.conv1.weight, random_network(10, 0).conv1.weight)
 
 
 def test_random_networks_have_labels_for_any_number_of_classes() -> None:
