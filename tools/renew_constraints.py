@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,9 +23,8 @@ CONSTRAINTS = ROOT / "constraints.txt"
 # What PyPI's CUDA build of torch requires beside itself. We install its CPU build, so these are not pinned.
 CUDA_COMPANIONS = re.compile(r"(nvidia|cuda)-.*|triton")
 
-# Together they cover everything; the two builds of ONNX Runtime do not go into one environment.
-WITH_TORCH = ["--editable", ".[export,server-cpu]", "--group", "test", "--group", "lint"]
-WITH_CUDA = ["--editable", ".[server,cuda]"]
+# The extras that bring ONNX Runtime's build for GPUs, which does not go into one environment with the other build.
+CUDA_EXTRAS = {"server", "cuda"}
 RESOLVE = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
 
 HEADER = """\
@@ -32,6 +32,15 @@ HEADER = """\
 #   pip install -c constraints.txt "convserve[server]"
 # Written by `make constraints`. Users without it get what pyproject.toml allows.
 """
+
+
+def wishes() -> tuple[list[str], list[str]]:
+    """What to ask pip for so that everything is covered: all but the GPU's extras with all groups, and those extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = sorted(set(project["project"]["optional-dependencies"]) - CUDA_EXTRAS)
+    groups = [option for group in sorted(project["dependency-groups"]) for option in ("--group", group)]
+    most = ["--editable", f".[{','.join(extras)}]", *groups]
+    return most, ["--editable", f".[{','.join(sorted(CUDA_EXTRAS))}]"]
 
 
 def resolve(wish: Sequence[str], held: Iterable[str]) -> dict[str, str]:
@@ -59,10 +68,11 @@ def main() -> int:
     parser.add_argument("--hold", default="", help="names to leave at the version that they have, separated by commas")
     names = {name.lower() for name in parser.parse_args().hold.split(",")}
     held = [line for line in CONSTRAINTS.read_text().splitlines() if line.partition("==")[0] in names]
-    resolved = resolve(WITH_TORCH, held)
+    most, cuda = wishes()
+    resolved = resolve(most, held)
     versions = {name: version for name, version in resolved.items() if not CUDA_COMPANIONS.fullmatch(name)}
     # What both need is settled by the first.
-    versions |= resolve(WITH_CUDA, [*held, *pins(versions)])
+    versions |= resolve(cuda, [*held, *pins(versions)])
     CONSTRAINTS.write_text(HEADER + "\n".join(pins(versions)) + "\n")
     print(f"wrote {len(pins(versions))} pins to {CONSTRAINTS.name}")
     return 0
