@@ -33,11 +33,13 @@ NUMPY_TYPES: dict[str, np.dtype[Any]] = {
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
+    # numpy has no such type: its bits.
+    "BF16": np.dtype("<u2"),
     "BYTES": np.dtype(object),
 }
 """Datatype of the protocol to numpy type. The wire is little-endian."""
 
-DATATYPES: dict[np.dtype[Any], str] = {v: k for k, v in NUMPY_TYPES.items()}
+DATATYPES: dict[np.dtype[Any], str] = {v: k for k, v in NUMPY_TYPES.items() if k != "BF16"}
 
 _CONTENTS_FIELDS = {
     "BOOL": "bool_contents",
@@ -132,7 +134,7 @@ def decode_contents(name: str, datatype: str, shape: Sequence[int], contents: In
     """An array of ``shape`` from typed contents.
 
     Raises TensorError when another field than the datatype's is filled, when the count does not fit the shape, when a
-    number does not fit the datatype, and for FP16, which has no typed form.
+    number does not fit the datatype, and for FP16 and BF16, which have no typed form.
     """
     field = _CONTENTS_FIELDS.get(datatype)
     if field is None:

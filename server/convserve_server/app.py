@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -13,15 +14,21 @@ from convserve_proto import open_inference, vision_pb2
 from convserve_server.artifacts import read_artifact
 from convserve_server.engine.batcher import Limits
 from convserve_server.engine.cpus import usable_cpus
+from convserve_server.engine.loading import Loader
+from convserve_server.engine.model_settings import ModelSettings
+from convserve_server.engine.polling import Poller
 from convserve_server.engine.repository import Repository
 from convserve_server.engine.session import EngineSettings, check_distributions
 from convserve_server.errors import ModelBroken
+from convserve_server.model_configs import read_model_settings
 from convserve_server.rpc.convolution import Convolution
 from convserve_server.rpc.health import SERVICE as HEALTH_SERVICE
 from convserve_server.rpc.health import Health
 from convserve_server.rpc.image_classifier import ImageClassifier
 from convserve_server.rpc.inference_service import InferenceService
+from convserve_server.rpc.metadata_service import MetadataService
 from convserve_server.rpc.reflection import Reflection
+from convserve_server.rpc.repository_service import RepositoryService
 from convserve_server.settings import Settings
 from convserve_server.transport.choice import make_transport
 from convserve_server.transport.listening import TransportSettings
@@ -47,18 +54,23 @@ class App:
         log.info("convserve %s on %s", metadata.version("convserve"), check_distributions())
         self._settings = settings
         self._serving = threading.Event()
-        self.repository = Repository(settings.repository, read_artifact, _engine(settings), _limits(settings))
+        self._told: set[str] = set()
+        self.repository = make_repository(settings)
+        self.repository.on_change = self._changed
+        self._poller = Poller(self.repository.refresh, settings.poll_seconds)
         services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
-        inference = InferenceService(self.repository, self._serving.is_set, metadata.version("convserve"))
+        about = MetadataService(self.repository, self._serving.is_set, metadata.version("convserve"))
         self._transport = make_transport(
             settings.transport,
             TransportSettings(
                 listen=settings.listen, max_message_bytes=settings.max_message_bytes, max_calls=settings.max_calls
             ),
             [
-                *inference.methods(),
+                *InferenceService(self.repository).methods(),
+                *about.methods(),
+                *RepositoryService(self.repository, settings.repository_mode).methods(),
                 *ImageClassifier(self.repository).methods(),
                 *Convolution(self.repository).methods(),
             ],
@@ -78,19 +90,29 @@ class App:
         self._transport.start()
         host = self._settings.listen.rpartition(":")[0]
         log.info("listening on %s:%d", host, self.port)
-        self.repository.load()
-        if not self.repository.names():
+        mode = self._settings.repository_mode
+        wanted = self._settings.load_model
+        self.repository.load(wanted if mode == "explicit" and "*" not in wanted else None)
+        if mode == "none" and not self.repository.names():
             raise ModelBroken(self._nothing_to_serve())
         self._serving.set()
-        self._health.set(self._statuses())
+        self._changed()
+        if mode == "poll":
+            self._poller.start()
         if self._settings.port_file is not None:
             _write_aside(self._settings.port_file, f"{self.port}\n")
         log.info("ready")
 
-    def _statuses(self) -> dict[str, bool]:
+    def _changed(self) -> None:
+        """Tell the health service what is served now. Before everything is loaded, it is not serving."""
+        if not self._serving.is_set():
+            return
+        now = set(self.repository.names())
         statuses = {"": True, open_inference.SERVICE: True}
         statuses |= {service: bool(self.repository.with_task(task)) for service, task in _TASKS.items()}
-        return statuses | {f"models/{name}": True for name in self.repository.names()}
+        statuses |= {f"models/{name}": name in now for name in now | self._told}
+        self._told = now
+        self._health.set(statuses)
 
     def _nothing_to_serve(self) -> str:
         folder = self.repository.folder
@@ -101,10 +123,22 @@ class App:
     def stop(self, grace: float | None = None) -> None:
         """Drain: not ready, no new calls, accepted ones finish within the grace (seconds; the setting by default)."""
         self._serving.clear()
+        self._poller.stop()
         self._health.close()
         self._reflection.close()
         self._transport.stop(self._settings.grace if grace is None else grace)
         log.info("stopped")
+
+
+def make_repository(settings: Settings) -> Repository:
+    """The repository that the settings describe; nothing is loaded yet."""
+    if settings.allow_unverified:
+        log.warning("--allow-unverified: models without a manifest are served, whatever they are and wherever from")
+    defaults = ModelSettings(engine=_engine(settings), limits=_limits(settings))
+    read = partial(read_artifact, allow_unverified=settings.allow_unverified)
+    return Repository(
+        settings.repository, Loader(read, settings.provider), partial(read_model_settings, defaults=defaults)
+    )
 
 
 def _engine(settings: Settings) -> EngineSettings:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 from convserve_proto import manifest_pb2
 from convserve_proto.tensors import NUMPY_TYPES
 from google.protobuf import json_format
 
+from convserve_server.engine.loading import Artifact
 from convserve_server.engine.model import Description, Preprocessing, TensorSpec
-from convserve_server.engine.repository import Artifact
 from convserve_server.errors import ModelBroken
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 MODEL_FILE = "model.onnx"
@@ -21,30 +24,45 @@ _TASKS = {
 }
 
 
-def read_artifact(folder: Path) -> Artifact:
+def read_artifact(folder: Path, file: str = MODEL_FILE, *, allow_unverified: bool = False) -> Artifact:
     """Read NAME/VERSION/ and check every file that its manifest lists, by size and SHA-256.
+
+    A folder without a manifest is taken as it is where ``allow_unverified``: its model is ``file``, which may keep its
+    weights in files beside it.
 
     Raises ModelBroken with a sentence when anything is missing, cannot be read, or is not what the manifest says.
     """
+    if allow_unverified and not (folder / "manifest.json").exists():
+        return _read_unverified(folder, file)
     manifest = _read_manifest(folder / "manifest.json")
     files = {f.name: f for f in manifest.files}
     if MODEL_FILE not in files:
         raise ModelBroken(f"its manifest does not list {MODEL_FILE}; export it again")
     model = b""
-    for file in files.values():
-        content = _read_file(folder, file.name)
-        _check_file(file, content)
-        if file.name == MODEL_FILE:
+    for listed in files.values():
+        content = _read_file(folder, listed.name)
+        _check_file(listed, content)
+        if listed.name == MODEL_FILE:
             # What was hashed is what will be run: the file is not opened a second time.
             model = content
     return Artifact(_description(manifest), model)
+
+
+def _read_unverified(folder: Path, file: str) -> Artifact:
+    if not (folder / file).is_file():
+        raise ModelBroken(f"it has neither manifest.json nor {file}")
+    log.warning("%s is UNVERIFIED: it has no manifest, so nothing says that it is what was exported", folder / file)
+    return Artifact(None, folder / file)
 
 
 def _read_manifest(path: Path) -> manifest_pb2.Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ModelBroken("it has no manifest.json; export it with convserve-export") from None
+        raise ModelBroken(
+            "it has no manifest.json; export it with convserve-export, "
+            "or start with --allow-unverified to serve it as it is"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelBroken(f"its manifest.json cannot be read: {error}") from error
     try:

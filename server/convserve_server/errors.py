@@ -6,6 +6,9 @@
     ├── ModelNotReady           there, but not able to answer now
     ├── QueueFull               more is waiting than the queue takes
     ├── TooLarge                more than a limit allows
+    ├── LoadFailed              a model that was to be loaded could not be
+    ├── NotAllowed              what the server was started not to do
+    ├── QueueTimeout            waited longer than the request allowed
     ├── Unsupported             a part of the protocol that this server does not have
     ├── DeadlineExceeded        the caller's deadline passed before the run
     ├── Cancelled               the caller is gone
@@ -44,6 +47,18 @@ class QueueFull(ServerError):
 
 class TooLarge(ServerError):
     """The request is over a limit."""
+
+
+class LoadFailed(ServerError):
+    """A model that a caller asked to load could not be loaded."""
+
+
+class NotAllowed(ServerError):
+    """The server was started not to do this."""
+
+
+class QueueTimeout(ServerError):
+    """The request waited in the queue for longer than it or its model allows."""
 
 
 class Unsupported(ServerError):

@@ -23,6 +23,8 @@ class Option:
     help: str
     parse: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
+    switch: bool = False
+    """Yes or no: the flag alone says yes."""
 
     @property
     def flag(self) -> str:
@@ -47,6 +49,16 @@ def _count(text: str) -> int:
     return number
 
 
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in ("yes", "no", "true", "false", "1", "0"):
+        raise ValueError("yes or no")
+    return text.lower() in ("yes", "true", "1")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < 1e6:
@@ -56,6 +68,21 @@ def _seconds(text: str) -> float:
 
 OPTIONS = (
     Option("repository", Path("artifacts"), "folder with the models, laid out as NAME/VERSION/", Path),
+    Option(
+        "repository_mode",
+        "none",
+        "none (what is there at the start), poll (what is there at any time), explicit (what callers load and unload)",
+        choices=("none", "poll", "explicit"),
+    ),
+    Option("poll_seconds", 5.0, "seconds between two looks at the repository in mode poll", _seconds),
+    Option("load_model", (), "models to load at the start in mode explicit, with commas; * is all", _names),
+    Option(
+        "allow_unverified",
+        False,
+        "serve models that have no manifest: nothing says that they are what was exported",
+        _yes_or_no,
+        switch=True,
+    ),
     Option("listen", "127.0.0.1:8001", "HOST:PORT to serve on; port 0 takes a free one"),
     Option(
         "provider",
@@ -87,6 +114,10 @@ class Settings:
     """The values of all options, as attributes."""
 
     repository: Path
+    repository_mode: str
+    poll_seconds: float
+    load_model: tuple[str, ...]
+    allow_unverified: bool
     listen: str
     provider: str
     instances: int
@@ -116,9 +147,10 @@ def parser() -> argparse.ArgumentParser:
         description="Serve exported networks over gRPC. Every option is also an environment variable.",
     )
     for option in OPTIONS:
-        default = "" if option.default is None else f"; default {option.default}"
+        default = "" if option.default in (None, ()) else f"; default {option.default}"
         text = f"{option.help} [{option.variable}{default}]"
-        command.add_argument(option.flag, dest=option.name, metavar="X", help=text)
+        alone: dict[str, Any] = {"nargs": "?", "const": "yes"} if option.switch else {}
+        command.add_argument(option.flag, dest=option.name, metavar="X", help=text, **alone)
     return command
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,10 @@ def test_not_serving_until_models_are_loaded_and_warmed(tmp_path: Path, kind: st
     seen: list[int] = []
     load = app.repository.load
 
-    def load_and_look() -> None:
+    def load_and_look(names: Iterable[str] | None = None) -> None:
         with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
             seen.append(check(channel, ""))
-            load()
+            load(names)
             seen.append(check(channel, ""))
 
     app.repository.load = load_and_look  # type: ignore[method-assign]

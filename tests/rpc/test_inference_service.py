@@ -11,6 +11,7 @@ import pytest
 from convserve_proto import open_inference as oip
 from convserve_proto.tensors import encode_raw
 from convserve_server.app import App
+from convserve_server.rpc.metadata_service import EXTENSIONS
 from support.artifacts import write_picky, write_sum
 from support.servers import call, running_app
 
@@ -59,7 +60,7 @@ def test_the_server_is_live_ready_and_says_who_it_is(channel: grpc.Channel) -> N
     assert call(channel, SERVICE + "ServerReady", b"", oip.ServerReadyResponse).ready
     metadata = call(channel, SERVICE + "ServerMetadata", b"", oip.ServerMetadataResponse)
     assert metadata.name == "convserve"
-    assert list(metadata.extensions) == ["binary_tensor_data"]
+    assert list(metadata.extensions) == list(EXTENSIONS)
 
 
 def test_a_model_tells_its_versions_inputs_outputs_and_the_provider_that_runs_it(channel: grpc.Channel) -> None:

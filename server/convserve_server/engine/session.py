@@ -8,10 +8,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from convserve_server.engine.bfloat16 import BFloat16Session
 from convserve_server.engine.model import Array, Description, TensorSpec
 from convserve_server.errors import EngineUnavailable, ModelBroken
 
@@ -31,6 +33,7 @@ _DATATYPES = {
     "tensor(int32)": "INT32",
     "tensor(int64)": "INT64",
     "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
@@ -49,6 +52,8 @@ NUMPY_TYPES = {
     "FP16": "f2",
     "FP32": "f4",
     "FP64": "f8",
+    # numpy has no such type: its bits.
+    "BF16": "u2",
 }
 
 
@@ -130,11 +135,14 @@ def _cuda_obstacle() -> str | None:
 class Session:
     """One model in ONNX Runtime, on one provider. run() may be called from several threads at once.
 
-    Raises ModelBroken when ONNX Runtime does not take the model or its inputs and outputs are not the described ones,
-    EngineUnavailable when another provider than the wanted one would run it.
+    ``model`` is the content of an ONNX file, or its path where its weights may lie beside it. Without a
+    description, the graph's own inputs and outputs are taken.
+
+    Raises ModelBroken when ONNX Runtime does not take the model, its inputs and outputs are not the described ones, or
+    one is no tensor of the protocol; EngineUnavailable when another provider than the wanted one would run it.
     """
 
-    def __init__(self, model: bytes, description: Description, provider: str, threads: int) -> None:
+    def __init__(self, model: bytes | Path, description: Description | None, provider: str, threads: int) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -153,9 +161,17 @@ class Session:
             # ONNX Runtime itself only logs this and runs on the CPU.
             raise EngineUnavailable(f"{provider} was asked for, but ONNX Runtime fell back to {got}")
         self.provider = provider
-        self._check_signature(description)
-        self._inputs = [i.name for i in description.inputs]
-        self._outputs = [o.name for o in description.outputs]
+        if description is not None:
+            self._check_signature(description)
+        graph = self._session
+        self.inputs = description.inputs if description else _specs("input", graph.get_inputs())
+        self.outputs = description.outputs if description else _specs("output", graph.get_outputs())
+        self.axes = [node.shape for node in (*graph.get_inputs(), *graph.get_outputs())]
+        """Of every input and output: a length, the name of a free axis, or None where it has no name."""
+        self._inputs = [i.name for i in self.inputs]
+        self._outputs = [o.name for o in self.outputs]
+        if any(s.datatype == "BF16" for s in (*self.inputs, *self.outputs)):
+            self._session = BFloat16Session(graph, self.inputs, self.outputs)
 
     def _check_signature(self, description: Description) -> None:
         for kind, described, real in (
@@ -184,6 +200,16 @@ class Session:
 def _spec(node: Any) -> TensorSpec:
     shape = tuple(d if isinstance(d, int) else -1 for d in node.shape)
     return TensorSpec(node.name, _DATATYPES.get(node.type, node.type), shape)
+
+
+def _specs(kind: str, nodes: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    for node in nodes:
+        if node.type not in _DATATYPES:
+            raise ModelBroken(
+                f"its {kind} '{node.name}' is {node.type}, and the protocol carries only tensors of "
+                f"{', '.join(_DATATYPES.values())}: change the model so that it takes and gives these"
+            )
+    return tuple(_spec(node) for node in nodes)
 
 
 def _compatible(real: tuple[int, ...], described: tuple[int, ...]) -> bool:

@@ -11,6 +11,7 @@ from convserve_proto.tensors import NUMPY_TYPES, Array, TensorError, decode_cont
 
 from convserve_server.engine.model import Answer, Description, TensorSpec
 from convserve_server.errors import InvalidRequest, Unsupported
+from convserve_server.rpc.strings import to_text
 from convserve_server.rpc.wire import length_prefix
 
 if TYPE_CHECKING:
@@ -75,11 +76,12 @@ class Signature:
                             "contents field must not be specified when using raw_input_contents for "
                             f"'{tensor.name}' for model '{self._model}'"
                         )
-                    arrays[place] = decode_raw(tensor.name, tensor.datatype, shape, raw[index])
+                    array = decode_raw(tensor.name, tensor.datatype, shape, raw[index])
                 else:
-                    arrays[place] = decode_contents(tensor.name, tensor.datatype, shape, tensor.contents)
+                    array = decode_contents(tensor.name, tensor.datatype, shape, tensor.contents)
             except TensorError as error:
                 raise InvalidRequest(f"{error}; model '{self._model}'") from None
+            arrays[place] = to_text(tensor.name, array) if tensor.datatype == "BYTES" else array
         decoded = tuple(a for a in arrays if a is not None)
         if self._batched:
             self._check_rows(decoded)

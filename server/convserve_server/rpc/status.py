@@ -19,6 +19,10 @@ CODES: dict[type[errors.ServerError], Code] = {
     # Not UNAVAILABLE: clients retry that blindly, which feeds an overload.
     errors.QueueFull: Code.RESOURCE_EXHAUSTED,
     errors.TooLarge: Code.INVALID_ARGUMENT,
+    errors.LoadFailed: Code.INTERNAL,
+    # As Triton answers where it polls.
+    errors.NotAllowed: Code.UNAVAILABLE,
+    errors.QueueTimeout: Code.UNAVAILABLE,
     errors.Unsupported: Code.UNIMPLEMENTED,
     errors.DeadlineExceeded: Code.DEADLINE_EXCEEDED,
     errors.Cancelled: Code.CANCELLED,

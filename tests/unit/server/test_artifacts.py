@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 from convserve_server.artifacts import read_artifact
-from convserve_server.engine.batcher import Limits
-from convserve_server.engine.repository import Repository
-from convserve_server.engine.session import EngineSettings
 from convserve_server.errors import InvalidRequest, ModelBroken, ModelNotFound, ModelNotReady
 from support.artifacts import write_sum
+from support.repositories import loaded, new_repository
 
 
 def change_manifest(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
@@ -61,19 +59,13 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
-def load(folder: Path) -> Repository:
-    repository = Repository(folder, read_artifact, EngineSettings(provider="cpu"), Limits())
-    repository.load()
-    return repository
-
-
 @pytest.mark.parametrize(("damage", "sentence"), DAMAGES, ids=[s for _, s in DAMAGES])
 def test_a_damaged_artifact_is_refused_with_a_sentence_and_the_others_are_served(
     tmp_path: Path, damage: Callable[[Path], object], sentence: str
 ) -> None:
     damage(write_sum(tmp_path))
     write_sum(tmp_path, name="good")
-    repository = load(tmp_path)
+    repository = loaded(tmp_path)
     assert repository.names() == ["good"]
     (refusal,) = repository.refusals
     assert sentence in refusal.reason
@@ -84,16 +76,16 @@ def test_an_onnx_file_that_is_none_is_refused_even_when_its_hash_holds(tmp_path:
     from support.artifacts import FLOAT, write_artifact
 
     write_artifact(tmp_path, "junk", b"not a model", {"a": (FLOAT, ["N"])}, {"b": (FLOAT, ["N"])})
-    (refusal,) = load(tmp_path).refusals
+    (refusal,) = loaded(tmp_path).refusals
     assert "ONNX Runtime does not load it" in refusal.reason
 
 
 def test_the_newest_good_version_is_served(tmp_path: Path) -> None:
     for version in (1, 2, 10):
         write_sum(tmp_path, version=version)
-    assert load(tmp_path).versions("sum") == [10]
+    assert loaded(tmp_path).versions("sum") == [10]
     flip_a_bit(tmp_path / "sum" / "10")
-    repository = load(tmp_path)
+    repository = loaded(tmp_path)
     assert repository.versions("sum") == [2]
     assert repository.find("sum").description.version == 2
 
@@ -104,13 +96,13 @@ def test_other_files_and_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".partial").mkdir()
     (tmp_path / "sum" / "notes").mkdir()
     (tmp_path / "sum" / "config.pbtxt").write_text("")
-    repository = load(tmp_path)
+    repository = loaded(tmp_path)
     assert (repository.names(), repository.refusals) == (["sum"], [])
 
 
 def test_a_model_is_found_by_name_and_version(tmp_path: Path) -> None:
     write_sum(tmp_path, version=4)
-    repository = load(tmp_path)
+    repository = loaded(tmp_path)
     assert repository.find("sum") is repository.find("sum", "4")
     with pytest.raises(ModelNotFound, match="'nope' is not found; served are: sum"):
         repository.find("nope")
@@ -122,13 +114,14 @@ def test_a_model_is_found_by_name_and_version(tmp_path: Path) -> None:
 
 
 def test_before_models_are_loaded_they_are_not_ready_rather_than_unknown(tmp_path: Path) -> None:
-    repository = Repository(tmp_path, read_artifact, EngineSettings(provider="cpu"), Limits())
+    repository = new_repository(tmp_path)
     with pytest.raises(ModelNotReady, match="still loading"):
         repository.find("sum")
 
 
 def test_reading_gives_what_the_manifest_says(tmp_path: Path) -> None:
     artifact = read_artifact(write_sum(tmp_path))
+    assert artifact.description is not None
     assert artifact.description.batched
     assert [i.name for i in artifact.description.inputs] == ["a", "b"]
     with pytest.raises(ModelBroken):

@@ -10,6 +10,10 @@ from convserve_server.settings import OPTIONS, Option, Settings, read_settings
 
 EXAMPLES = {
     "repository": ("/models", Path("/models")),
+    "repository_mode": ("poll", "poll"),
+    "poll_seconds": ("0.5", 0.5),
+    "load_model": ("a, b", ("a", "b")),
+    "allow_unverified": ("yes", True),
     "listen": ("[::1]:9000", "[::1]:9000"),
     "provider": ("cpu", "cpu"),
     "instances": ("3", 3),
