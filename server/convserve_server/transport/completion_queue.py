@@ -33,7 +33,9 @@ from convserve_server.transport.standard import behavior_of
 
 log = logging.getLogger(__name__)
 
-LOOPS = 2
+import os
+
+LOOPS = int(os.environ.get("LOOPS", "2"))
 """Threads that poll. One runs a batch while the other reads; a third only passes the interpreter lock around."""
 REQUESTED = 64
 """Calls of each method that the core may hand over before it is asked for more; those beyond wait in the core."""
@@ -142,6 +144,7 @@ class CompletionQueueTransport:
         self._open: set[_Call] = set()
         # Shared by the loops: whichever is free first leads.
         self._leads: set[Work] = set()
+        self._reading = threading.Lock()
         self._stopping = False
         self._loops = [threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(LOOPS)]
         self.port = bind(self._server, settings)
@@ -160,8 +163,17 @@ class CompletionQueueTransport:
 
     def _loop(self) -> None:
         """Read what there is to read, run one batch of what has come in, and again."""
-        leads = self._leads
-        while self._read(wait=not leads):
+        leads, reading = self._leads, self._reading
+        while True:
+            # One thread reads at a time: with two in the core's poll, each event would wake either of them at random.
+            # Nobody waits for the turn to read while there is something to run.
+            if reading.acquire(blocking=not leads):
+                try:
+                    alive = self._read(wait=not leads)
+                finally:
+                    reading.release()
+                if not alive:
+                    return
             try:
                 work = leads.pop()
             except KeyError:
