@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -33,9 +34,7 @@ from convserve_server.transport.standard import behavior_of
 
 log = logging.getLogger(__name__)
 
-import os
-
-LOOPS = int(os.environ.get("LOOPS", "2"))
+LOOPS = 2
 """Threads that poll. One runs a batch while the other reads; a third only passes the interpreter lock around."""
 REQUESTED = 64
 """Calls of each method that the core may hand over before it is asked for more; those beyond wait in the core."""
@@ -59,13 +58,14 @@ def _ignore(event: Any) -> None:
 class _Call:
     """One call of the core's. Its methods are callable from any thread, as those of calls.Call."""
 
-    __slots__ = ("_answered", "_call", "_closed", "_method", "_open", "deadline", "lead", "metadata")
+    __slots__ = ("_answered", "_arrived", "_call", "_closed", "_method", "_open", "deadline", "lead", "metadata")
 
-    def __init__(self, event: Any, method: Method, calls: set[_Call], lead: Callable[[Work], None]) -> None:
+    def __init__(self, event: Any, method: Method, transport: CompletionQueueTransport) -> None:
         self.deadline = monotonic_deadline(event.call_details.deadline)
         self.metadata: Sequence[tuple[str, str | bytes]] = event.invocation_metadata
-        self._call, self._method, self._open = event.call, method, calls
-        self.lead = lead
+        self._call, self._method = event.call, method
+        self._open, self._arrived = transport.open_calls, transport.arrived
+        self.lead = transport.leads.add
         self._answered = self._closed = False
 
     @property
@@ -111,6 +111,10 @@ class _Call:
             self._answered = True
             self._open.discard(self)
             return
+        self._arrived.append((self, payload))
+
+    def handle(self, payload: bytes) -> None:
+        """Have the handler take the call."""
         try:
             self._method.handler(payload, self)
         except Exception:
@@ -141,9 +145,10 @@ class CompletionQueueTransport:
         for path in self._hot:
             self._core.register_method(path)
         self._max_calls = settings.max_calls
-        self._open: set[_Call] = set()
-        # Shared by the loops: whichever is free first leads.
-        self._leads: set[Work] = set()
+        self.open_calls: set[_Call] = set()
+        # Shared by the loops: calls whose message has come, and work to lead. Whichever loop is free takes it.
+        self.arrived: deque[tuple[_Call, bytes]] = deque()
+        self.leads: set[Work] = set()
         self._reading = threading.Lock()
         self._stopping = False
         self._loops = [threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(LOOPS)]
@@ -162,27 +167,38 @@ class CompletionQueueTransport:
         self._core.request_registered_call(self._queue, self._queue, path, path)
 
     def _loop(self) -> None:
-        """Read what there is to read, run one batch of what has come in, and again."""
-        leads, reading = self._leads, self._reading
+        """Read what there is to read, handle it, run one batch of what has come in, and again."""
+        arrived, leads, reading = self.arrived, self.leads, self._reading
         while True:
             # One thread reads at a time: with two in the core's poll, each event would wake either of them at random.
-            # Nobody waits for the turn to read while there is something to run.
-            if reading.acquire(blocking=not leads):
+            # Nobody waits for the turn to read while there is something to do.
+            busy = bool(arrived or leads)
+            if reading.acquire(blocking=not busy):
                 try:
-                    alive = self._read(wait=not leads)
+                    alive = self._read(wait=not (arrived or leads))
                 finally:
                     reading.release()
                 if not alive:
                     return
-            try:
-                work = leads.pop()
-            except KeyError:
-                continue
-            try:
-                if work(1):
-                    leads.add(work)
-            except Exception:
-                log.exception("a leader failed")
+            self._handle_and_lead()
+
+    def _handle_and_lead(self) -> None:
+        """Do what has come in, without the turn to read: a handler may take its time."""
+        try:
+            while True:
+                call, payload = self.arrived.popleft()
+                call.handle(payload)
+        except IndexError:
+            pass
+        try:
+            work = self.leads.pop()
+        except KeyError:
+            return
+        try:
+            if work(1):
+                self.leads.add(work)
+        except Exception:
+            log.exception("a leader failed")
 
     def _read(self, *, wait: bool) -> bool:
         """Take in a burst of events, waiting for the first one or not. False once the queue is shut down."""
@@ -218,11 +234,11 @@ class CompletionQueueTransport:
             except ValueError:
                 # Stopped just now: the core takes no more requests for calls.
                 self._stopping = True
-        call = _Call(event, method, self._open, self._leads.add)
+        call = _Call(event, method, self)
         core_call = event.call
         core_call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), call.on_close)
-        self._open.add(call)
-        if len(self._open) > self._max_calls:
+        self.open_calls.add(call)
+        if len(self.open_calls) > self._max_calls:
             call.fail(Code.RESOURCE_EXHAUSTED, f"{self._max_calls} calls are in flight already; try again later")
             return
         core_call.start_server_batch((cygrpc.ReceiveMessageOperation(0),), call.on_message)
@@ -235,10 +251,10 @@ class CompletionQueueTransport:
         # Calls that the core has cancelled may still wait for their batch. No operation may start on a queue that
         # is shut down, so it is, only when everybody has been answered; else the loops end with the process.
         limit = time.monotonic() + LAST_ANSWERS
-        while self._open and time.monotonic() < limit:
+        while self.open_calls and time.monotonic() < limit:
             time.sleep(0.01)
-        if self._open:
-            log.error("%d calls were never answered", len(self._open))
+        if self.open_calls:
+            log.error("%d calls were never answered", len(self.open_calls))
             return
         self._queue.shutdown()
         for loop in self._loops:
