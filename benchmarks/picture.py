@@ -33,7 +33,9 @@ def svg(document: dict[str, Any]) -> str:
             parts += _panel(top, heading, form, rows)
             top += _GAP + _ROW * len(rows) + 18
     machine = document["machine"]
-    footer = f"{machine['cpu']}, {machine['cores']} cores shared with the load generator; medians of {len(rounds)}"
+    footer = (
+        f"{machine['cpu']}, {machine['cores']} cores shared with the load generator; medians of {len(rounds)} rounds"
+    )
     parts.append(_text(24, top + 8, footer, 12, _FAINT))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top + 30}" width="{_WIDTH}" '

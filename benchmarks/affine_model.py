@@ -1,0 +1,66 @@
+"""A model whose answer tells who asked: y = 2 x + 1, exact in float32 for whole numbers below four million."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from convserve_proto import manifest_pb2
+from google.protobuf import json_format
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+NAME = "affine"
+WIDTH = 8
+INPUT, OUTPUT = "x", "y"
+
+Rows = NDArray[np.float32]
+"""[rows, WIDTH]"""
+
+
+def expected(rows: Rows) -> Rows:
+    """What the model must answer, to the bit."""
+    return 2 * rows + 1
+
+
+def publish(repository: Path) -> None:
+    """Write version 1 of the model, with batching, into the repository."""
+    folder = repository / NAME / "1"
+    folder.mkdir(parents=True)
+    model = _onnx()
+    (folder / "model.onnx").write_bytes(model)
+    manifest = manifest_pb2.Manifest(
+        format=1,
+        name=NAME,
+        version=1,
+        batched=True,
+        inputs=[_signature(INPUT)],
+        outputs=[_signature(OUTPUT)],
+        files=[manifest_pb2.ArtifactFile(name="model.onnx", sha256=hashlib.sha256(model).hexdigest(), size=len(model))],
+    )
+    (folder / "manifest.json").write_text(json_format.MessageToJson(manifest))
+
+
+def _signature(name: str) -> manifest_pb2.TensorSignature:
+    return manifest_pb2.TensorSignature(name=name, datatype="FP32", shape=[-1, WIDTH])
+
+
+def _onnx() -> bytes:
+    constants = [
+        helper.make_tensor(name, TensorProto.FLOAT, [], [value]) for name, value in (("two", 2.0), ("one", 1.0))
+    ]
+    nodes = [
+        helper.make_node("Mul", [INPUT, "two"], ["doubled"]),
+        helper.make_node("Add", ["doubled", "one"], [OUTPUT]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        NAME,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["rows", WIDTH])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", WIDTH])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    content: bytes = model.SerializeToString()
+    return content
