@@ -44,6 +44,9 @@ def mlserver(model: Path, cache: Path) -> Server:
         "name": MODEL,
         "implementation": "mlserver_runtime.OnnxModel",
         "parameters": {"uri": str(model), "version": "1"},
+        # Its batches wait for company; 2 ms gave the highest throughput of none, 2 and 10 ms.
+        "max_batch_size": 16,
+        "max_batch_time": 0.002,
     }
     (folder / "model-settings.json").write_text(json.dumps(settings))
 

@@ -93,7 +93,7 @@ def _h2load(address: str, question: Question, connections: int, streams: int, re
         sent, _, took = np.loadtxt(log, dtype=np.int64, ndmin=2, unpack=True)
     seconds = (sent + took).max() - sent.min()
     p50, p95, p99 = np.percentile(took, [50, 95, 99], method="inverted_cdf") / 1e3
-    return Load(requests, requests / seconds * 1e6, float(p50), float(p95), float(p99))
+    return Load(requests, float(requests / seconds * 1e6), float(p50), float(p95), float(p99))
 
 
 def _check_traffic(output: str, requests: int, reply_bytes: int) -> None:
