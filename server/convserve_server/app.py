@@ -61,7 +61,7 @@ class App:
         services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
-        about = MetadataService(self.repository, self._serving.is_set, metadata.version("convserve"))
+        about = MetadataService(self.repository, self._ready, metadata.version("convserve"))
         self._transport = make_transport(
             settings.transport,
             TransportSettings(
@@ -93,8 +93,10 @@ class App:
         mode = self._settings.repository_mode
         wanted = self._settings.load_model
         self.repository.load(wanted if mode == "explicit" and "*" not in wanted else None)
-        if mode == "none" and not self.repository.names():
-            raise ModelBroken(self._nothing_to_serve())
+        if mode != "explicit" and not self.repository.names():
+            if mode == "none":
+                raise ModelBroken(self._nothing_to_serve())
+            log.warning("%s; not ready until there is one", self._nothing_to_serve())
         self._serving.set()
         self._changed()
         if mode == "poll":
@@ -108,11 +110,16 @@ class App:
         if not self._serving.is_set():
             return
         now = set(self.repository.names())
-        statuses = {"": True, open_inference.SERVICE: True}
+        statuses = {"": self._ready(), open_inference.SERVICE: self._ready()}
         statuses |= {service: bool(self.repository.with_task(task)) for service, task in _TASKS.items()}
         statuses |= {f"models/{name}": name in now for name in now | self._told}
         self._told = now
         self._health.set(statuses)
+
+    def _ready(self) -> bool:
+        """Who follows a folder that is still empty lives, and is not ready: there is nothing to call."""
+        waits_for_callers = self._settings.repository_mode == "explicit"
+        return self._serving.is_set() and (waits_for_callers or bool(self.repository.names()))
 
     def _nothing_to_serve(self) -> str:
         folder = self.repository.folder

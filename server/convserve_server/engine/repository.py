@@ -16,7 +16,7 @@ from convserve_server.engine.served import ServedModels
 from convserve_server.engine.states import State, States, VersionStatus
 from convserve_server.engine.updating import Order, ReadSettings, Refusal, Updater
 from convserve_server.engine.uploads import uploaded
-from convserve_server.errors import InvalidRequest, LoadFailed
+from convserve_server.errors import InvalidRequest, LoadFailed, ModelBroken
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Repository(ServedModels):
     def load(self, names: Iterable[str] | None = None) -> None:
         """Load these models, or all that are there. Refused artifacts are logged; the others are served.
 
-        Raises EngineUnavailable when the wanted provider does not work.
+        Raises EngineUnavailable when the wanted provider does not work, ModelBroken when the folder cannot be read.
         """
         self._loader.choose_provider()
         if not self.folder.is_dir():
@@ -104,4 +104,10 @@ class Repository(ServedModels):
     def _present(self) -> list[str]:
         if not self.folder.is_dir():
             return []
-        return sorted(p.name for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        try:
+            return sorted(p.name for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        except OSError as error:
+            raise ModelBroken(
+                f"the model repository at {self.folder} cannot be read: {error.strerror}; "
+                "let the user that the server runs as read it"
+            ) from error
