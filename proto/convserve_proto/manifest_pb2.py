@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63onvserve_proto/manifest.proto\x12\x0c\x63onvserve.v1\"\x99\x04\n\x08Manifest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12 \n\x04task\x18\x04 \x01(\x0e\x32\x12.convserve.v1.Task\x12-\n\x06inputs\x18\x05 \x03(\x0b\x32\x1d.convserve.v1.TensorSignature\x12.\n\x07outputs\x18\x06 \x03(\x0b\x32\x1d.convserve.v1.TensorSignature\x12\x0f\n\x07\x62\x61tched\x18\x07 \x01(\x08\x12\x37\n\rpreprocessing\x18\x08 \x01(\x0b\x32 .convserve.v1.ImagePreprocessing\x12\x0e\n\x06labels\x18\t \x03(\t\x12\x31\n\nparameters\x18\n \x01(\x0b\x32\x1d.convserve.v1.ParameterCounts\x12)\n\x05\x66iles\x18\x0b \x03(\x0b\x32\x1a.convserve.v1.ArtifactFile\x12\x30\n\x0cverification\x18\x0c \x01(\x0b\x32\x1a.convserve.v1.Verification\x12\x30\n\x05tools\x18\r \x03(\x0b\x32!.convserve.v1.Manifest.ToolsEntry\x12\x13\n\x0b\x66ingerprint\x18\x0e \x01(\t\x1a,\n\nToolsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"@\n\x0fTensorSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x05\"\x82\x01\n\x12ImagePreprocessing\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x13\n\x0b\x63olor_order\x18\x03 \x01(\t\x12\x0e\n\x06layout\x18\x04 \x01(\t\x12\r\n\x05scale\x18\x05 \x01(\x02\x12\x0c\n\x04mean\x18\x06 \x03(\x02\x12\x0b\n\x03std\x18\x07 \x03(\x02\"b\n\x0fParameterCounts\x12\r\n\x05total\x18\x01 \x01(\r\x12\x11\n\ttrainable\x18\x02 \x01(\r\x12-\n\x06layers\x18\x03 \x03(\x0b\x32\x1d.convserve.v1.LayerParameters\"<\n\x0fLayerParameters\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\":\n\x0c\x41rtifactFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\"Y\n\x0cVerification\x12\x0c\n\x04\x61tol\x18\x01 \x01(\x01\x12\x0c\n\x04rtol\x18\x02 \x01(\x01\x12-\n\x0b\x63omparisons\x18\x03 \x03(\x0b\x32\x18.convserve.v1.Comparison\"{\n\nComparison\x12\x0c\n\x04\x66orm\x18\x01 \x01(\t\x12\x0e\n\x06inputs\x18\x02 \x01(\t\x12\x12\n\nbatch_size\x18\x03 \x01(\r\x12\x1f\n\x17max_absolute_difference\x18\x04 \x01(\x01\x12\x1a\n\x12max_tolerance_used\x18\x05 \x01(\x01*Q\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x1d\n\x19TASK_IMAGE_CLASSIFICATION\x10\x01\x12\x14\n\x10TASK_CONVOLUTION\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63onvserve_proto/manifest.proto\x12\x0c\x63onvserve.v1\"\xc2\x04\n\x08Manifest\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12 \n\x04task\x18\x04 \x01(\x0e\x32\x12.convserve.v1.Task\x12-\n\x06inputs\x18\x05 \x03(\x0b\x32\x1d.convserve.v1.TensorSignature\x12.\n\x07outputs\x18\x06 \x03(\x0b\x32\x1d.convserve.v1.TensorSignature\x12\x0f\n\x07\x62\x61tched\x18\x07 \x01(\x08\x12\x37\n\rpreprocessing\x18\x08 \x01(\x0b\x32 .convserve.v1.ImagePreprocessing\x12\x0e\n\x06labels\x18\t \x03(\t\x12\x31\n\nparameters\x18\n \x01(\x0b\x32\x1d.convserve.v1.ParameterCounts\x12)\n\x05\x66iles\x18\x0b \x03(\x0b\x32\x1a.convserve.v1.ArtifactFile\x12\x30\n\x0cverification\x18\x0c \x01(\x0b\x32\x1a.convserve.v1.Verification\x12\x30\n\x05tools\x18\r \x03(\x0b\x32!.convserve.v1.Manifest.ToolsEntry\x12\x13\n\x0b\x66ingerprint\x18\x0e \x01(\t\x12\'\n\x08variants\x18\x0f \x03(\x0b\x32\x15.convserve.v1.Variant\x1a,\n\nToolsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xda\x01\n\x07Variant\x12\x11\n\tprecision\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12-\n\x06inputs\x18\x03 \x03(\x0b\x32\x1d.convserve.v1.TensorSignature\x12\x0e\n\x06pixels\x18\x04 \x01(\x08\x12\x10\n\x08hardware\x18\x05 \x03(\t\x12/\n\x05gates\x18\x06 \x03(\x0b\x32 .convserve.v1.Variant.GatesEntry\x1a,\n\nGatesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"@\n\x0fTensorSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x05\"\x82\x01\n\x12ImagePreprocessing\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x13\n\x0b\x63olor_order\x18\x03 \x01(\t\x12\x0e\n\x06layout\x18\x04 \x01(\t\x12\r\n\x05scale\x18\x05 \x01(\x02\x12\x0c\n\x04mean\x18\x06 \x03(\x02\x12\x0b\n\x03std\x18\x07 \x03(\x02\"b\n\x0fParameterCounts\x12\r\n\x05total\x18\x01 \x01(\r\x12\x11\n\ttrainable\x18\x02 \x01(\r\x12-\n\x06layers\x18\x03 \x03(\x0b\x32\x1d.convserve.v1.LayerParameters\"<\n\x0fLayerParameters\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\":\n\x0c\x41rtifactFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\"i\n\x0cVerification\x12\x0c\n\x04\x61tol\x18\x01 \x01(\x01\x12\x0c\n\x04rtol\x18\x02 \x01(\x01\x12-\n\x0b\x63omparisons\x18\x03 \x03(\x0b\x32\x18.convserve.v1.Comparison\x12\x0e\n\x06\x63hecks\x18\x04 \x03(\t\"{\n\nComparison\x12\x0c\n\x04\x66orm\x18\x01 \x01(\t\x12\x0e\n\x06inputs\x18\x02 \x01(\t\x12\x12\n\nbatch_size\x18\x03 \x01(\r\x12\x1f\n\x17max_absolute_difference\x18\x04 \x01(\x01\x12\x1a\n\x12max_tolerance_used\x18\x05 \x01(\x01*Q\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x1d\n\x19TASK_IMAGE_CLASSIFICATION\x10\x01\x12\x14\n\x10TASK_CONVOLUTION\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +33,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MANIFEST_TOOLSENTRY']._loaded_options = None
   _globals['_MANIFEST_TOOLSENTRY']._serialized_options = b'8\001'
-  _globals['_TASK']._serialized_start=1225
-  _globals['_TASK']._serialized_end=1306
+  _globals['_VARIANT_GATESENTRY']._loaded_options = None
+  _globals['_VARIANT_GATESENTRY']._serialized_options = b'8\001'
+  _globals['_TASK']._serialized_start=1503
+  _globals['_TASK']._serialized_end=1584
   _globals['_MANIFEST']._serialized_start=49
-  _globals['_MANIFEST']._serialized_end=586
-  _globals['_MANIFEST_TOOLSENTRY']._serialized_start=542
-  _globals['_MANIFEST_TOOLSENTRY']._serialized_end=586
-  _globals['_TENSORSIGNATURE']._serialized_start=588
-  _globals['_TENSORSIGNATURE']._serialized_end=652
-  _globals['_IMAGEPREPROCESSING']._serialized_start=655
-  _globals['_IMAGEPREPROCESSING']._serialized_end=785
-  _globals['_PARAMETERCOUNTS']._serialized_start=787
-  _globals['_PARAMETERCOUNTS']._serialized_end=885
-  _globals['_LAYERPARAMETERS']._serialized_start=887
-  _globals['_LAYERPARAMETERS']._serialized_end=947
-  _globals['_ARTIFACTFILE']._serialized_start=949
-  _globals['_ARTIFACTFILE']._serialized_end=1007
-  _globals['_VERIFICATION']._serialized_start=1009
-  _globals['_VERIFICATION']._serialized_end=1098
-  _globals['_COMPARISON']._serialized_start=1100
-  _globals['_COMPARISON']._serialized_end=1223
+  _globals['_MANIFEST']._serialized_end=627
+  _globals['_MANIFEST_TOOLSENTRY']._serialized_start=583
+  _globals['_MANIFEST_TOOLSENTRY']._serialized_end=627
+  _globals['_VARIANT']._serialized_start=630
+  _globals['_VARIANT']._serialized_end=848
+  _globals['_VARIANT_GATESENTRY']._serialized_start=804
+  _globals['_VARIANT_GATESENTRY']._serialized_end=848
+  _globals['_TENSORSIGNATURE']._serialized_start=850
+  _globals['_TENSORSIGNATURE']._serialized_end=914
+  _globals['_IMAGEPREPROCESSING']._serialized_start=917
+  _globals['_IMAGEPREPROCESSING']._serialized_end=1047
+  _globals['_PARAMETERCOUNTS']._serialized_start=1049
+  _globals['_PARAMETERCOUNTS']._serialized_end=1147
+  _globals['_LAYERPARAMETERS']._serialized_start=1149
+  _globals['_LAYERPARAMETERS']._serialized_end=1209
+  _globals['_ARTIFACTFILE']._serialized_start=1211
+  _globals['_ARTIFACTFILE']._serialized_end=1269
+  _globals['_VERIFICATION']._serialized_start=1271
+  _globals['_VERIFICATION']._serialized_end=1376
+  _globals['_COMPARISON']._serialized_start=1378
+  _globals['_COMPARISON']._serialized_end=1501
 # @@protoc_insertion_point(module_scope)

@@ -17,7 +17,7 @@ TASK_IMAGE_CLASSIFICATION: Task
 TASK_CONVOLUTION: Task
 
 class Manifest(_message.Message):
-    __slots__ = ("format", "name", "version", "task", "inputs", "outputs", "batched", "preprocessing", "labels", "parameters", "files", "verification", "tools", "fingerprint")
+    __slots__ = ("format", "name", "version", "task", "inputs", "outputs", "batched", "preprocessing", "labels", "parameters", "files", "verification", "tools", "fingerprint", "variants")
     class ToolsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Manifest(_message.Message):
     VERIFICATION_FIELD_NUMBER: _ClassVar[int]
     TOOLS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
     format: int
     name: str
     version: int
@@ -53,7 +54,31 @@ class Manifest(_message.Message):
     verification: Verification
     tools: _containers.ScalarMap[str, str]
     fingerprint: str
-    def __init__(self, format: _Optional[int] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[_Union[Task, str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., batched: bool = ..., preprocessing: _Optional[_Union[ImagePreprocessing, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Union[ParameterCounts, _Mapping]] = ..., files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., tools: _Optional[_Mapping[str, str]] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    variants: _containers.RepeatedCompositeFieldContainer[Variant]
+    def __init__(self, format: _Optional[int] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., task: _Optional[_Union[Task, str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., batched: bool = ..., preprocessing: _Optional[_Union[ImagePreprocessing, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., parameters: _Optional[_Union[ParameterCounts, _Mapping]] = ..., files: _Optional[_Iterable[_Union[ArtifactFile, _Mapping]]] = ..., verification: _Optional[_Union[Verification, _Mapping]] = ..., tools: _Optional[_Mapping[str, str]] = ..., fingerprint: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ...) -> None: ...
+
+class Variant(_message.Message):
+    __slots__ = ("precision", "file", "inputs", "pixels", "hardware", "gates")
+    class GatesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    PIXELS_FIELD_NUMBER: _ClassVar[int]
+    HARDWARE_FIELD_NUMBER: _ClassVar[int]
+    GATES_FIELD_NUMBER: _ClassVar[int]
+    precision: str
+    file: str
+    inputs: _containers.RepeatedCompositeFieldContainer[TensorSignature]
+    pixels: bool
+    hardware: _containers.RepeatedScalarFieldContainer[str]
+    gates: _containers.ScalarMap[str, float]
+    def __init__(self, precision: _Optional[str] = ..., file: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSignature, _Mapping]]] = ..., pixels: bool = ..., hardware: _Optional[_Iterable[str]] = ..., gates: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class TensorSignature(_message.Message):
     __slots__ = ("name", "datatype", "shape")
@@ -114,14 +139,16 @@ class ArtifactFile(_message.Message):
     def __init__(self, name: _Optional[str] = ..., sha256: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class Verification(_message.Message):
-    __slots__ = ("atol", "rtol", "comparisons")
+    __slots__ = ("atol", "rtol", "comparisons", "checks")
     ATOL_FIELD_NUMBER: _ClassVar[int]
     RTOL_FIELD_NUMBER: _ClassVar[int]
     COMPARISONS_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
     atol: float
     rtol: float
     comparisons: _containers.RepeatedCompositeFieldContainer[Comparison]
-    def __init__(self, atol: _Optional[float] = ..., rtol: _Optional[float] = ..., comparisons: _Optional[_Iterable[_Union[Comparison, _Mapping]]] = ...) -> None: ...
+    checks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, atol: _Optional[float] = ..., rtol: _Optional[float] = ..., comparisons: _Optional[_Iterable[_Union[Comparison, _Mapping]]] = ..., checks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Comparison(_message.Message):
     __slots__ = ("form", "inputs", "batch_size", "max_absolute_difference", "max_tolerance_used")

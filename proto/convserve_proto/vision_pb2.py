@@ -24,21 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63onvserve_proto/vision.proto\x12\x0c\x63onvserve.v1\"L\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12&\n\x06pixels\x18\x02 \x01(\x0b\x32\x14.convserve.v1.PixelsH\x00\x42\x08\n\x06source\"G\n\x06Pixels\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x7f\n\x0f\x43lassifyRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12#\n\x06images\x18\x03 \x03(\x0b\x32\x13.convserve.v1.Image\x12\x12\n\x05top_k\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_top_k\"\x9b\x01\n\x10\x43lassifyResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12*\n\x07results\x18\x03 \x03(\x0b\x32\x19.convserve.v1.ImageResult\x12\x15\n\rqueue_seconds\x18\x04 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x05 \x01(\x01\"m\n\x0bImageResult\x12\x35\n\x0f\x63lassifications\x18\x01 \x03(\x0b\x32\x1c.convserve.v1.Classification\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.convserve.v1.ImageError\"+\n\nImageError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"C\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\"7\n\x06Matrix\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\"\x94\x03\n\x0f\x43onvolveRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x13.convserve.v1.ImageH\x00\x12&\n\x06matrix\x18\x02 \x01(\x0b\x32\x14.convserve.v1.MatrixH\x00\x12,\n\x06preset\x18\x03 \x01(\x0e\x32\x1a.convserve.v1.KernelPresetH\x01\x12-\n\rcustom_kernel\x18\x04 \x01(\x0b\x32\x14.convserve.v1.MatrixH\x01\x12*\n\toperation\x18\x05 \x01(\x0e\x32\x17.convserve.v1.Operation\x12&\n\x07padding\x18\x06 \x01(\x0e\x32\x15.convserve.v1.Padding\x12\x0e\n\x06stride\x18\x07 \x01(\r\x12+\n\ncolor_mode\x18\x08 \x01(\x0e\x32\x17.convserve.v1.ColorMode\x12\x10\n\x08gradient\x18\t \x01(\x08\x12\x0b\n\x03png\x18\n \x01(\x08\x12\x13\n\x0bomit_values\x18\x0b \x01(\x08\x42\x07\n\x05inputB\x08\n\x06kernel\"\xd0\x02\n\x10\x43onvolveResponse\x12\'\n\tresponses\x18\x01 \x03(\x0b\x32\x14.convserve.v1.Matrix\x12\x31\n\x13gradient_magnitudes\x18\x02 \x03(\x0b\x32\x14.convserve.v1.Matrix\x12\x31\n\x13gradient_directions\x18\x03 \x03(\x0b\x32\x14.convserve.v1.Matrix\x12\x0b\n\x03png\x18\x04 \x01(\x0c\x12$\n\x06kernel\x18\x05 \x01(\x0b\x32\x14.convserve.v1.Matrix\x12\x0c\n\x04rows\x18\x06 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x07 \x01(\r\x12\x12\n\nmodel_name\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x15\n\rqueue_seconds\x18\n \x01(\x01\x12\x19\n\x11inference_seconds\x18\x0b \x01(\x01*\xe6\x02\n\x0cKernelPreset\x12\x1d\n\x19KERNEL_PRESET_UNSPECIFIED\x10\x00\x12\x19\n\x15KERNEL_PRESET_SOBEL_X\x10\x01\x12\x19\n\x15KERNEL_PRESET_SOBEL_Y\x10\x02\x12\x1a\n\x16KERNEL_PRESET_SCHARR_X\x10\x03\x12\x1a\n\x16KERNEL_PRESET_SCHARR_Y\x10\x04\x12\x1b\n\x17KERNEL_PRESET_PREWITT_X\x10\x05\x12\x1b\n\x17KERNEL_PRESET_PREWITT_Y\x10\x06\x12\x1b\n\x17KERNEL_PRESET_LAPLACIAN\x10\x07\x12\x19\n\x15KERNEL_PRESET_SHARPEN\x10\x08\x12\x1a\n\x16KERNEL_PRESET_BOX_BLUR\x10\t\x12\x1f\n\x1bKERNEL_PRESET_GAUSSIAN_BLUR\x10\n\x12\x1a\n\x16KERNEL_PRESET_IDENTITY\x10\x0b*b\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x1f\n\x1bOPERATION_CROSS_CORRELATION\x10\x01\x12\x19\n\x15OPERATION_CONVOLUTION\x10\x02*G\n\x07Padding\x12\x17\n\x13PADDING_UNSPECIFIED\x10\x00\x12\x11\n\rPADDING_VALID\x10\x01\x12\x10\n\x0cPADDING_SAME\x10\x02*]\n\tColorMode\x12\x1a\n\x16\x43OLOR_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLOR_MODE_LUMINANCE\x10\x01\x12\x1a\n\x16\x43OLOR_MODE_PER_CHANNEL\x10\x02\x32\\\n\x0fImageClassifier\x12I\n\x08\x43lassify\x12\x1d.convserve.v1.ClassifyRequest\x1a\x1e.convserve.v1.ClassifyResponse2X\n\x0b\x43onvolution\x12I\n\x08\x43onvolve\x12\x1d.convserve.v1.ConvolveRequest\x1a\x1e.convserve.v1.ConvolveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63onvserve_proto/vision.proto\x12\x0c\x63onvserve.v1\"L\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12&\n\x06pixels\x18\x02 \x01(\x0b\x32\x14.convserve.v1.PixelsH\x00\x42\x08\n\x06source\"G\n\x06Pixels\x12\x0e\n\x06height\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\x10\n\x08\x63hannels\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x7f\n\x0f\x43lassifyRequest\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12#\n\x06images\x18\x03 \x03(\x0b\x32\x13.convserve.v1.Image\x12\x12\n\x05top_k\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_top_k\"\xae\x01\n\x10\x43lassifyResponse\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12*\n\x07results\x18\x03 \x03(\x0b\x32\x19.convserve.v1.ImageResult\x12\x15\n\rqueue_seconds\x18\x04 \x01(\x01\x12\x19\n\x11inference_seconds\x18\x05 \x01(\x01\x12\x11\n\tprecision\x18\x06 \x01(\t\"m\n\x0bImageResult\x12\x35\n\x0f\x63lassifications\x18\x01 \x03(\x0b\x32\x1c.convserve.v1.Classification\x12\'\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x18.convserve.v1.ImageError\"+\n\nImageError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\"C\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\"7\n\x06Matrix\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\x12\x0e\n\x06values\x18\x03 \x03(\x02\"\x94\x03\n\x0f\x43onvolveRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x13.convserve.v1.ImageH\x00\x12&\n\x06matrix\x18\x02 \x01(\x0b\x32\x14.convserve.v1.MatrixH\x00\x12,\n\x06preset\x18\x03 \x01(\x0e\x32\x1a.convserve.v1.KernelPresetH\x01\x12-\n\rcustom_kernel\x18\x04 \x01(\x0b\x32\x14.convserve.v1.MatrixH\x01\x12*\n\toperation\x18\x05 \x01(\x0e\x32\x17.convserve.v1.Operation\x12&\n\x07padding\x18\x06 \x01(\x0e\x32\x15.convserve.v1.Padding\x12\x0e\n\x06stride\x18\x07 \x01(\r\x12+\n\ncolor_mode\x18\x08 \x01(\x0e\x32\x17.convserve.v1.ColorMode\x12\x10\n\x08gradient\x18\t \x01(\x08\x12\x0b\n\x03png\x18\n \x01(\x08\x12\x13\n\x0bomit_values\x18\x0b \x01(\x08\x42\x07\n\x05inputB\x08\n\x06kernel\"\xd0\x02\n\x10\x43onvolveResponse\x12\'\n\tresponses\x18\x01 \x03(\x0b\x32\x14.convserve.v1.Matrix\x12\x31\n\x13gradient_magnitudes\x18\x02 \x03(\x0b\x32\x14.convserve.v1.Matrix\x12\x31\n\x13gradient_directions\x18\x03 \x03(\x0b\x32\x14.convserve.v1.Matrix\x12\x0b\n\x03png\x18\x04 \x01(\x0c\x12$\n\x06kernel\x18\x05 \x01(\x0b\x32\x14.convserve.v1.Matrix\x12\x0c\n\x04rows\x18\x06 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x07 \x01(\r\x12\x12\n\nmodel_name\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x15\n\rqueue_seconds\x18\n \x01(\x01\x12\x19\n\x11inference_seconds\x18\x0b \x01(\x01*\xe6\x02\n\x0cKernelPreset\x12\x1d\n\x19KERNEL_PRESET_UNSPECIFIED\x10\x00\x12\x19\n\x15KERNEL_PRESET_SOBEL_X\x10\x01\x12\x19\n\x15KERNEL_PRESET_SOBEL_Y\x10\x02\x12\x1a\n\x16KERNEL_PRESET_SCHARR_X\x10\x03\x12\x1a\n\x16KERNEL_PRESET_SCHARR_Y\x10\x04\x12\x1b\n\x17KERNEL_PRESET_PREWITT_X\x10\x05\x12\x1b\n\x17KERNEL_PRESET_PREWITT_Y\x10\x06\x12\x1b\n\x17KERNEL_PRESET_LAPLACIAN\x10\x07\x12\x19\n\x15KERNEL_PRESET_SHARPEN\x10\x08\x12\x1a\n\x16KERNEL_PRESET_BOX_BLUR\x10\t\x12\x1f\n\x1bKERNEL_PRESET_GAUSSIAN_BLUR\x10\n\x12\x1a\n\x16KERNEL_PRESET_IDENTITY\x10\x0b*b\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x1f\n\x1bOPERATION_CROSS_CORRELATION\x10\x01\x12\x19\n\x15OPERATION_CONVOLUTION\x10\x02*G\n\x07Padding\x12\x17\n\x13PADDING_UNSPECIFIED\x10\x00\x12\x11\n\rPADDING_VALID\x10\x01\x12\x10\n\x0cPADDING_SAME\x10\x02*]\n\tColorMode\x12\x1a\n\x16\x43OLOR_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OLOR_MODE_LUMINANCE\x10\x01\x12\x1a\n\x16\x43OLOR_MODE_PER_CHANNEL\x10\x02\x32\\\n\x0fImageClassifier\x12I\n\x08\x43lassify\x12\x1d.convserve.v1.ClassifyRequest\x1a\x1e.convserve.v1.ClassifyResponse2X\n\x0b\x43onvolution\x12I\n\x08\x43onvolve\x12\x1d.convserve.v1.ConvolveRequest\x1a\x1e.convserve.v1.ConvolveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'convserve_proto.vision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KERNELPRESET']._serialized_start=1513
-  _globals['_KERNELPRESET']._serialized_end=1871
-  _globals['_OPERATION']._serialized_start=1873
-  _globals['_OPERATION']._serialized_end=1971
-  _globals['_PADDING']._serialized_start=1973
-  _globals['_PADDING']._serialized_end=2044
-  _globals['_COLORMODE']._serialized_start=2046
-  _globals['_COLORMODE']._serialized_end=2139
+  _globals['_KERNELPRESET']._serialized_start=1532
+  _globals['_KERNELPRESET']._serialized_end=1890
+  _globals['_OPERATION']._serialized_start=1892
+  _globals['_OPERATION']._serialized_end=1990
+  _globals['_PADDING']._serialized_start=1992
+  _globals['_PADDING']._serialized_end=2063
+  _globals['_COLORMODE']._serialized_start=2065
+  _globals['_COLORMODE']._serialized_end=2158
   _globals['_IMAGE']._serialized_start=46
   _globals['_IMAGE']._serialized_end=122
   _globals['_PIXELS']._serialized_start=124
@@ -46,21 +46,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLASSIFYREQUEST']._serialized_start=197
   _globals['_CLASSIFYREQUEST']._serialized_end=324
   _globals['_CLASSIFYRESPONSE']._serialized_start=327
-  _globals['_CLASSIFYRESPONSE']._serialized_end=482
-  _globals['_IMAGERESULT']._serialized_start=484
-  _globals['_IMAGERESULT']._serialized_end=593
-  _globals['_IMAGEERROR']._serialized_start=595
-  _globals['_IMAGEERROR']._serialized_end=638
-  _globals['_CLASSIFICATION']._serialized_start=640
-  _globals['_CLASSIFICATION']._serialized_end=707
-  _globals['_MATRIX']._serialized_start=709
-  _globals['_MATRIX']._serialized_end=764
-  _globals['_CONVOLVEREQUEST']._serialized_start=767
-  _globals['_CONVOLVEREQUEST']._serialized_end=1171
-  _globals['_CONVOLVERESPONSE']._serialized_start=1174
-  _globals['_CONVOLVERESPONSE']._serialized_end=1510
-  _globals['_IMAGECLASSIFIER']._serialized_start=2141
-  _globals['_IMAGECLASSIFIER']._serialized_end=2233
-  _globals['_CONVOLUTION']._serialized_start=2235
-  _globals['_CONVOLUTION']._serialized_end=2323
+  _globals['_CLASSIFYRESPONSE']._serialized_end=501
+  _globals['_IMAGERESULT']._serialized_start=503
+  _globals['_IMAGERESULT']._serialized_end=612
+  _globals['_IMAGEERROR']._serialized_start=614
+  _globals['_IMAGEERROR']._serialized_end=657
+  _globals['_CLASSIFICATION']._serialized_start=659
+  _globals['_CLASSIFICATION']._serialized_end=726
+  _globals['_MATRIX']._serialized_start=728
+  _globals['_MATRIX']._serialized_end=783
+  _globals['_CONVOLVEREQUEST']._serialized_start=786
+  _globals['_CONVOLVEREQUEST']._serialized_end=1190
+  _globals['_CONVOLVERESPONSE']._serialized_start=1193
+  _globals['_CONVOLVERESPONSE']._serialized_end=1529
+  _globals['_IMAGECLASSIFIER']._serialized_start=2160
+  _globals['_IMAGECLASSIFIER']._serialized_end=2252
+  _globals['_CONVOLUTION']._serialized_start=2254
+  _globals['_CONVOLUTION']._serialized_end=2342
 # @@protoc_insertion_point(module_scope)
