@@ -27,8 +27,12 @@ from convserve_server.rpc.health import Health
 from convserve_server.rpc.image_classifier import ImageClassifier
 from convserve_server.rpc.inference_service import InferenceService
 from convserve_server.rpc.metadata_service import MetadataService
+from convserve_server.rpc.model_config_service import ModelConfigService
 from convserve_server.rpc.reflection import Reflection
+from convserve_server.rpc.regions import Regions
 from convserve_server.rpc.repository_service import RepositoryService
+from convserve_server.rpc.shared_memory_service import SharedMemoryService
+from convserve_server.rpc.statistics_service import StatisticsService
 from convserve_server.settings import Settings
 from convserve_server.transport.choice import make_transport
 from convserve_server.transport.listening import TransportSettings
@@ -61,6 +65,7 @@ class App:
         services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
+        regions = Regions()
         about = MetadataService(self.repository, self._ready, metadata.version("convserve"))
         self._transport = make_transport(
             settings.transport,
@@ -68,9 +73,12 @@ class App:
                 listen=settings.listen, max_message_bytes=settings.max_message_bytes, max_calls=settings.max_calls
             ),
             [
-                *InferenceService(self.repository).methods(),
+                *InferenceService(self.repository, regions).methods(),
                 *about.methods(),
                 *RepositoryService(self.repository, settings.repository_mode).methods(),
+                *StatisticsService(self.repository).methods(),
+                *ModelConfigService(self.repository).methods(),
+                *SharedMemoryService(regions).methods(),
                 *ImageClassifier(self.repository).methods(),
                 *Convolution(self.repository).methods(),
             ],

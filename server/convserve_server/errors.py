@@ -6,6 +6,8 @@
     ├── ModelNotReady           there, but not able to answer now
     ├── QueueFull               more is waiting than the queue takes
     ├── TooLarge                more than a limit allows
+    ├── RegionNotFound          no such region of shared memory is registered
+    ├── RegionExists            a region of that name is registered already
     ├── LoadFailed              a model that was to be loaded could not be
     ├── NotAllowed              what the server was started not to do
     ├── QueueTimeout            waited longer than the request allowed
@@ -47,6 +49,14 @@ class QueueFull(ServerError):
 
 class TooLarge(ServerError):
     """The request is over a limit."""
+
+
+class RegionNotFound(ServerError):
+    """No region of shared memory of that name is registered."""
+
+
+class RegionExists(ServerError):
+    """A region of shared memory of that name is registered already."""
 
 
 class LoadFailed(ServerError):

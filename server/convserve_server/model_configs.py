@@ -50,7 +50,8 @@ def read_model_settings(folder: Path, config: str | None, defaults: ModelSetting
         versions=_versions(message),
         file=file,
         warm_ups=tuple(_warm_up(w) for w in message.model_warmup),
-        labels={o.name: _labels(folder / o.label_filename) for o in message.output if o.label_filename},
+        labels={o.name: _labels(folder, o.label_filename) for o in message.output if o.label_filename},
+        label_files={o.name: o.label_filename for o in message.output if o.label_filename},
         inputs={t.name: tuple(t.dims) for t in message.input},
         outputs={t.name: tuple(t.dims) for t in message.output},
         source=text,
@@ -115,10 +116,12 @@ def _with_batching(settings: ModelSettings, message: oip.ModelConfig, text: str)
         settings,
         limits=limits,
         batched=rows > 0 if told else None,
-        queue_timeout=policy.default_timeout_microseconds / 1e6 or None,
-        timeout_override=policy.allow_timeout_override or not batching.HasField("default_queue_policy"),
-        priority_levels=levels or settings.priority_levels,
-        default_priority=batching.default_priority_level or settings.default_priority,
+        queue_policy=replace(
+            settings.queue_policy,
+            timeout=policy.default_timeout_microseconds / 1e6 or None,
+            timeout_override=policy.allow_timeout_override or not batching.HasField("default_queue_policy"),
+            **({"priority_levels": levels, "default_priority": batching.default_priority_level} if levels else {}),
+        ),
     )
 
 
@@ -149,8 +152,11 @@ def _warm_up(warm_up: oip.ModelWarmup) -> WarmUp:
     )
 
 
-def _labels(path: Path) -> tuple[str, ...]:
+def _labels(folder: Path, name: str) -> tuple[str, ...]:
+    # A config may come from a caller, who must not read other files by it.
+    if name != Path(name).name:
+        raise ModelBroken(f"its config names the labels '{name}', which are not inside of its folder")
     try:
-        return tuple(path.read_text(encoding="utf-8").splitlines())
+        return tuple((folder / name).read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelBroken(f"its labels {path.name} cannot be read: {error}") from error
+        raise ModelBroken(f"its labels {name} cannot be read: {error}") from error

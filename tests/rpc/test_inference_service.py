@@ -194,20 +194,10 @@ BAD: list[tuple[str, Any, grpc.StatusCode, str]] = [
         "more than once",
     ),
     (
-        "shared memory",
-        edit(lambda m: m.inputs[0].parameters["shared_memory_region"].MergeFrom(oip.InferParameter(string_param="r"))),
-        grpc.StatusCode.UNIMPLEMENTED,
-        "in shared memory",
-    ),
-    (
-        "classification",
-        edit(
-            lambda m: (
-                m.outputs.add(name="total").parameters["classification"].MergeFrom(oip.InferParameter(int64_param=1))
-            )
-        ),
-        grpc.StatusCode.UNIMPLEMENTED,
-        "classification",
+        "output parameter",
+        edit(lambda m: m.outputs.add(name="total").parameters["rank"].MergeFrom(oip.InferParameter(int64_param=1))),
+        INVALID,
+        "output 'total' has parameters that this server does not know: rank",
     ),
     (
         "sequence",

@@ -21,6 +21,8 @@ from typing import Protocol
 import numpy as np
 
 from convserve_server.engine.model import Answer, Array, Reply, Waiter
+from convserve_server.engine.priority import PriorityLine
+from convserve_server.engine.statistics import Counts, SlotStatistics, merged
 from convserve_server.errors import Cancelled, DeadlineExceeded, InferenceFailed, QueueFull, ServerError, TooLarge
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ FAIR_SHARE = 8
 
 class Instance(Protocol):
     """One run slot: it runs one batch at a time."""
+
+    gathering_seconds: float
+    """How long the last run took to bring its rows together."""
 
     def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
         """Run the rows of all requests as one batch; the outputs have these rows in the same order."""
@@ -51,6 +56,13 @@ class Statistics:
     """Dropped before a run because the caller was gone."""
     expired: int = 0
     """Dropped before a run because the caller's deadline had passed."""
+    failed_requests: int = 0
+    """Accepted and not answered as they should: dropped, or in a run that failed."""
+    failed_seconds: float = 0.0
+    """Between their submission and their end."""
+    split_requests: int = 0
+    """Answered after several runs."""
+    split_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +81,19 @@ class Limits:
 class _Part:
     """Rows of one request that are run together: the whole request, unless it is larger than a batch may be."""
 
-    __slots__ = ("inputs", "key", "reply", "rows", "submitted", "waiter")
+    __slots__ = ("inputs", "key", "reply", "rows", "submitted", "waiter", "whole")
 
     def __init__(
-        self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply, submitted: float
+        self,
+        inputs: tuple[Array, ...],
+        rows: int,
+        key: object,
+        waiter: Waiter,
+        reply: Reply,
+        submitted: float,
+        whole: bool = True,
     ) -> None:
-        self.inputs, self.rows, self.key = inputs, rows, key
+        self.inputs, self.rows, self.key, self.whole = inputs, rows, key, whole
         self.waiter, self.reply, self.submitted = waiter, reply, submitted
 
 
@@ -86,6 +105,8 @@ class _Gather:
 
     def __init__(self, parts: int, waiter: Waiter, reply: Reply) -> None:
         self.deadline = waiter.deadline
+        if hasattr(waiter, "priority"):
+            self.priority: int = waiter.priority
         self._waiter, self._reply = waiter, reply
         self._answers: list[Answer | None] = [None] * parts
         self._missing = parts
@@ -143,9 +164,10 @@ class Batcher:
         self.limits = limits
         self.statistics = Statistics()
         self._batched = batched
-        self._idle = list(instances)
+        self._slots = [SlotStatistics() for _ in instances]
+        self._idle = list(zip(instances, self._slots, strict=True))
         self._instances = len(instances)
-        self._queue: deque[_Part] = deque()
+        self._queue: deque[_Part] | PriorityLine = deque()
         self._waiting_rows = 0
         self._clock, self._wait = clock, wait
         self._lock = threading.Lock()
@@ -155,6 +177,21 @@ class Batcher:
     def waiting_rows(self) -> int:
         """Rows in the queue now."""
         return self._waiting_rows
+
+    @property
+    def counts(self) -> Counts:
+        """What was run and answered so far."""
+        return merged(self._slots)
+
+    def seconds_since(self, moment: float) -> float:
+        """Seconds since a moment on the batcher's clock."""
+        return self._clock() - moment
+
+    def prioritize(self, default: int) -> None:
+        """From now on, take first who is most urgent: waiters may have a ``priority``, others have ``default``."""
+        with self._lock:
+            if isinstance(self._queue, deque):
+                self._queue = PriorityLine(self._queue, default)
 
     def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
         """Put a request into the queue; ``reply`` is called exactly once, by whoever leads. Call lead() afterwards.
@@ -192,8 +229,8 @@ class Batcher:
         self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply
     ) -> tuple[_Part, ...]:
         size = self.limits.max_batch_size
-        gather = _Gather(math.ceil(rows / size), waiter, reply)
         now = self._clock()
+        gather = _Gather(math.ceil(rows / size), waiter, self._counted(reply, now))
         return tuple(
             _Part(
                 tuple(a[start : start + size] for a in inputs),
@@ -202,9 +239,26 @@ class Batcher:
                 gather,
                 gather.reply_for(index),
                 now,
+                whole=False,
             )
             for index, start in enumerate(range(0, rows, size))
         )
+
+    def _counted(self, reply: Reply, submitted: float) -> Reply:
+        """A reply to a split request, which counts as one: when it is answered."""
+
+        def counted(result: Answer | ServerError) -> None:
+            seconds = self._clock() - submitted
+            with self._lock:
+                if isinstance(result, Answer):
+                    self.statistics.split_requests += 1
+                    self.statistics.split_seconds += seconds
+                else:
+                    self.statistics.failed_requests += 1
+                    self.statistics.failed_seconds += seconds
+            reply(result)
+
+        return counted
 
     def lead(self, batches: int | None = None) -> bool:
         """Take a run slot, if one is free, and run batches until the queue is empty or ``batches`` have been run.
@@ -215,7 +269,7 @@ class Batcher:
         with self._lock:
             if not self._queue or not self._idle:
                 return False
-            instance = self._idle.pop()
+            instance, slot = self._idle.pop()
         done = 0
         while True:
             with self._lock:
@@ -224,13 +278,13 @@ class Batcher:
                 stop = batches is not None and done >= batches
                 batch, dropped = ([], []) if stop else self._take()
                 if not batch:
-                    self._idle.append(instance)
+                    self._idle.append((instance, slot))
                 more = bool(self._queue)
             for part, error in dropped:
                 _deliver(part, error)
             if not batch:
                 return stop and more
-            self._run(instance, batch)
+            self._run(instance, slot, batch)
             done += 1
 
     def _await_company(self) -> None:
@@ -264,34 +318,43 @@ class Batcher:
                 rows += part.rows
             queue.popleft()
             self._waiting_rows -= part.rows
+        for part, _ in dropped:
+            if part.whole:
+                self.statistics.failed_requests += 1
+                self.statistics.failed_seconds += now - part.submitted
         if batch:
             self.statistics.batches += 1
             self.statistics.batched_rows += rows
         return batch, dropped
 
-    def _run(self, instance: Instance, batch: list[_Part]) -> None:
+    def _run(self, instance: Instance, slot: SlotStatistics, batch: list[_Part]) -> None:
         started = self._clock()
         try:
             outputs = instance.run([part.inputs for part in batch])
         except Exception:
             log.exception("a run of %d rows failed", sum(part.rows for part in batch))
+            now = self._clock()
             with self._lock:
                 self.statistics.failed_batches += 1
+                self.statistics.failed_requests += sum(part.whole for part in batch)
+                self.statistics.failed_seconds += sum(now - part.submitted for part in batch if part.whole)
             failure = InferenceFailed(
                 "the model failed on the batch that this request was in; the server's log says why"
             )
             for part in batch:
                 _deliver(part, failure)
             return
-        seconds = self._clock() - started
+        finished = self._clock()
+        seconds = finished - started
         if len(batch) == 1:
             _deliver(batch[0], Answer(tuple(outputs), started - batch[0].submitted, seconds))
-            return
-        at = 0
-        for part in batch:
-            rows = tuple(o[at : at + part.rows] for o in outputs)
-            at += part.rows
-            _deliver(part, Answer(rows, started - part.submitted, seconds))
+        else:
+            at = 0
+            for part in batch:
+                rows = tuple(o[at : at + part.rows] for o in outputs)
+                at += part.rows
+                _deliver(part, Answer(rows, started - part.submitted, seconds))
+        slot.ran(batch, started, instance.gathering_seconds, finished, self._clock())
 
 
 def _deliver(part: _Part, result: Answer | ServerError) -> None:

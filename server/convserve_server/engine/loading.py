@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convserve_server.engine.batcher import Batcher
@@ -39,10 +39,15 @@ class LoadedModel:
 
     def __init__(self, description: Description, provider: str, batcher: Batcher, settings: ModelSettings) -> None:
         self.description, self.provider, self.batcher, self.settings = description, provider, batcher, settings
+        self.queue_policy = settings.queue_policy
 
     def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
         """See Model.submit."""
         self.batcher.submit(inputs, waiter, reply)
+
+    def prioritize(self) -> None:
+        """See Model.prioritize."""
+        self.batcher.prioritize(self.queue_policy.default_priority)
 
     def lead(self, batches: int | None = None) -> bool:
         """See Batcher.lead."""
@@ -74,6 +79,8 @@ class Loader:
         session = self._session(artifact, folder, settings)
         description = told or describe(name, int(folder.name), session, settings.batched)
         check_config(settings, description)
+        labels = {description.outputs[0].name: description.labels} if description.labels else {}
+        description = replace(description, output_labels={**labels, **settings.labels})
         warm_up(session, description, settings.warm_ups, must_run=told is not None)
         rows = settings.limits.max_batch_size
         instances = [SessionInstance(session, description, rows) for _ in range(settings.engine.instances)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -47,6 +47,22 @@ class Description:
     """True where axis 0 of every input and output counts independent rows."""
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
+    output_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Output name to the names of its classes, where they have names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePolicy:
+    """What requests may ask of the queue."""
+
+    priority_levels: int = 10
+    """1 is the most urgent."""
+    default_priority: int = 5
+    """The level of requests that bring none, or one that is not there."""
+    timeout: float | None = None
+    """Seconds that a request may wait which brings no timeout of its own; None is for ever."""
+    timeout_override: bool = True
+    """Whether a request may bring a timeout of its own."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +98,7 @@ class Model(Protocol):
     description: Description
     provider: str
     """The execution provider that really runs it, such as CPUExecutionProvider."""
+    queue_policy: QueuePolicy
 
     def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
         """Put a request into the queue; ``reply`` will be called once. Somebody must lead afterwards.
@@ -92,6 +109,9 @@ class Model(Protocol):
         Raises QueueFull when the queue takes no more, TooLarge when there are more rows than a request may have; then
         ``reply`` is not called.
         """
+
+    def prioritize(self) -> None:
+        """From now on, take first who is most urgent: a waiter's ``priority``, or the policy's default."""
 
     def lead(self, batches: int | None = None) -> bool:
         """Run batches until the queue is empty, or at most so many; see Batcher.lead."""

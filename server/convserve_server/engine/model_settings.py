@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from convserve_server.engine.batcher import Limits
+from convserve_server.engine.model import QueuePolicy
 from convserve_server.engine.session import EngineSettings
 from convserve_server.engine.versions import VersionPolicy
 
@@ -38,16 +39,11 @@ class ModelSettings:
     """None means one run on zeros, which may fail where there is no manifest."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Output name to the names of its classes."""
+    label_files: Mapping[str, str] = field(default_factory=dict)
+    """Where they were read from."""
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """What the config says of inputs: name to shape without the batch axis. The artifact must agree."""
     outputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    priority_levels: int = 10
-    """1 is the most urgent."""
-    default_priority: int = 5
-    """The level of requests that bring none, or one that is not there."""
-    queue_timeout: float | None = None
-    """Seconds that a request may wait which brings no timeout; None is for ever."""
-    timeout_override: bool = True
-    """Whether a request may bring a timeout of its own."""
+    queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
     source: str = ""
     """The config as it was read; what is served is loaded anew when it changes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -225,6 +226,8 @@ class SessionInstance:
 
     def __init__(self, session: Session, description: Description, max_batch_size: int) -> None:
         self._session = session
+        self._batched = description.batched
+        self.gathering_seconds = 0.0
         self._buffers: list[Array | None] = [
             np.empty((max_batch_size, *i.shape[1:]), NUMPY_TYPES[i.datatype])
             if description.batched and -1 not in i.shape[1:] and i.datatype in NUMPY_TYPES
@@ -237,11 +240,15 @@ class SessionInstance:
 
         They are copied once, from where they were received into the batch buffer: received bytes lie unaligned.
         """
+        started = time.perf_counter()
         gathered = []
         for buffer, arrays in zip(self._buffers, zip(*requests, strict=True), strict=True):
-            if buffer is None:
+            if not self._batched:
+                gathered.append(np.require(arrays[0], requirements="A"))
+            elif buffer is None:
                 gathered.append(np.concatenate(arrays))
             else:
                 rows = sum(len(a) for a in arrays)
                 gathered.append(np.concatenate(arrays, out=buffer[:rows]))
+        self.gathering_seconds = time.perf_counter() - started
         return self._session.run(gathered)

@@ -9,7 +9,11 @@ from convserve_proto import open_inference as oip
 
 from convserve_server.calls import Call, Method
 from convserve_server.engine.model import Answer, Model, Models
-from convserve_server.errors import ModelNotFound, ServerError, Unsupported
+from convserve_server.errors import ModelNotFound, ServerError
+from convserve_server.rpc.output_parameters import OutputWishes
+from convserve_server.rpc.queueing import queued
+from convserve_server.rpc.regions import Regions
+from convserve_server.rpc.shared_inputs import with_shared_inputs
 from convserve_server.rpc.signature import Signature
 from convserve_server.rpc.status import fail, guarded, parse
 from convserve_server.rpc.templates import Templates
@@ -18,8 +22,8 @@ from convserve_server.rpc.templates import Templates
 class InferenceService:
     """ModelInfer, for any served model."""
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, models: Models, regions: Regions) -> None:
+        self._models, self._regions = models, regions
         self._templates = Templates()
         self._signatures: WeakKeyDictionary[Model, Signature] = WeakKeyDictionary()
 
@@ -43,17 +47,19 @@ class InferenceService:
     def _infer_anew(self, payload: bytes, call: Call) -> None:
         """Take a request of a kind that was not seen before."""
         request = parse(oip.ModelInferRequest, payload)
-        for name in request.parameters:
-            if name.startswith("sequence_"):
-                raise Unsupported(f"parameter '{name}' is not supported: every request stands alone here")
         if not request.model_name:
             raise ModelNotFound("the request names no model; set model_name")
         model = self._models.find(request.model_name, request.model_version)
         signature = self._signature(model)
+        request = with_shared_inputs(request, self._regions)
         inputs = signature.inputs(request)
         outputs = signature.requested(request)
-        self._templates.remember(payload, request, signature, outputs)
-        model.submit(inputs, call, _replier(call, signature, request.id, outputs))
+        wishes = OutputWishes(request, model.description, self._regions)
+        reply = _replier(call, signature, request.id, outputs, wishes or None)
+        waiter, reply = queued(request, model, call, reply)
+        if waiter is call and not wishes:
+            self._templates.remember(payload, request, signature, outputs)
+        model.submit(inputs, waiter, reply)
         call.lead(model.lead)
 
     def _signature(self, model: Model) -> Signature:
@@ -64,7 +70,7 @@ class InferenceService:
 
 
 def _replier(
-    call: Call, signature: Signature, request_id: str, outputs: tuple[int, ...]
+    call: Call, signature: Signature, request_id: str, outputs: tuple[int, ...], wishes: OutputWishes | None = None
 ) -> Callable[[Answer | ServerError], None]:
     def reply(result: Answer | ServerError) -> None:
         if not isinstance(result, Answer):
@@ -72,6 +78,8 @@ def _replier(
             return
         try:
             payload = signature.reply(request_id, outputs, result)
+            if wishes is not None:
+                payload = wishes.fulfil(payload)
         except Exception as error:
             fail(call, error)
         else:

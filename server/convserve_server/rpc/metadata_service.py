@@ -16,8 +16,14 @@ from convserve_server.rpc.status import parse
 
 EXTENSIONS = (
     "binary_tensor_data",
+    "classification",
+    "model_configuration",
     "model_repository",
     "model_repository(unload_dependents)",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+    "system_shared_memory",
 )
 """Extensions of the protocol that work here, under the names that Triton gives them."""
 PLATFORM = "onnxruntime_onnx"

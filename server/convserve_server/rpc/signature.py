@@ -10,7 +10,7 @@ from convserve_proto.open_inference import ModelInferResponse
 from convserve_proto.tensors import NUMPY_TYPES, Array, TensorError, decode_contents, decode_raw, encode_raw
 
 from convserve_server.engine.model import Answer, Description, TensorSpec
-from convserve_server.errors import InvalidRequest, Unsupported
+from convserve_server.errors import InvalidRequest
 from convserve_server.rpc.strings import to_text
 from convserve_server.rpc.wire import length_prefix
 
@@ -51,8 +51,7 @@ class Signature:
     def inputs(self, request: ModelInferRequest) -> tuple[Array, ...]:
         """The request's inputs in the model's order; raw contents are not copied.
 
-        Raises InvalidRequest with a sentence that names the input, what was sent and what was expected, and
-        Unsupported for inputs in shared memory.
+        Raises InvalidRequest with a sentence that names the input, what was sent and what was expected.
         """
         raw = request.raw_input_contents
         sent = request.inputs
@@ -67,8 +66,6 @@ class Signature:
             place = self._places[tensor.name]
             shape = tuple(tensor.shape)
             self._check(self._inputs[place], tensor.datatype, shape)
-            if tensor.parameters and "shared_memory_region" in tensor.parameters:
-                raise Unsupported(f"input '{tensor.name}' is in shared memory; send it in raw_input_contents")
             try:
                 if raw:
                     if tensor.HasField("contents"):
@@ -123,7 +120,7 @@ class Signature:
     def requested(self, request: ModelInferRequest) -> tuple[int, ...]:
         """The place of each output to reply with: those that the request names, in its order, or all.
 
-        Raises InvalidRequest for an unknown or repeated name, Unsupported for output parameters.
+        Raises InvalidRequest for an unknown or repeated name. Parameters of outputs are none of its business.
         """
         if not request.outputs:
             return self._all_outputs
@@ -134,9 +131,6 @@ class Signature:
                 raise InvalidRequest(
                     f"unexpected inference output '{output.name}' for model '{self._model}'; it has {have}"
                 )
-            if output.parameters and not set(output.parameters) <= {"binary_data"}:
-                names = ", ".join(sorted(output.parameters))
-                raise Unsupported(f"output '{output.name}' has parameters that this server does not have: {names}")
             chosen.append(self._output_places[output.name])
         if len(set(chosen)) != len(chosen):
             raise InvalidRequest(f"an output is requested more than once from model '{self._model}'")

@@ -19,6 +19,8 @@ CODES: dict[type[errors.ServerError], Code] = {
     # Not UNAVAILABLE: clients retry that blindly, which feeds an overload.
     errors.QueueFull: Code.RESOURCE_EXHAUSTED,
     errors.TooLarge: Code.INVALID_ARGUMENT,
+    errors.RegionNotFound: Code.NOT_FOUND,
+    errors.RegionExists: Code.ALREADY_EXISTS,
     errors.LoadFailed: Code.INTERNAL,
     # As Triton answers where it polls.
     errors.NotAllowed: Code.UNAVAILABLE,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from convserve_server.engine.batcher import Batcher, Limits
-from convserve_server.engine.model import Answer, Array
+from convserve_server.engine.model import Answer
 from convserve_server.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -20,52 +18,7 @@ from convserve_server.errors import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-
-
-class Doubling:
-    """An instance that doubles its rows and notes what it ran; ``during`` is called inside of each run."""
-
-    def __init__(self, during: Callable[[], None] = lambda: None) -> None:
-        self.batches: list[list[int]] = []
-        self._during = during
-
-    def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
-        self.batches.append([len(r[0]) for r in requests])
-        self._during()
-        return [np.concatenate([r[0] for r in requests]) * 2]
-
-
-class Caller:
-    """Waits for one answer; may leave, or have a deadline."""
-
-    def __init__(self, deadline: float = math.inf) -> None:
-        self.deadline = deadline
-        self.left = False
-        self.results: list[Answer | ServerError] = []
-
-    def abandoned(self) -> bool:
-        return self.left
-
-    @property
-    def result(self) -> Answer | ServerError:
-        assert len(self.results) == 1, "a caller is answered exactly once"
-        return self.results[0]
-
-    @property
-    def rows(self) -> list[float]:
-        assert isinstance(self.result, Answer)
-        values: list[float] = self.result.outputs[0][:, 0].tolist()
-        return values
-
-
-def rows(*values: float) -> tuple[Array]:
-    return (np.array(values, np.float32)[:, None],)
-
-
-def send(batcher: Batcher, inputs: tuple[Array, ...], caller: Caller | None = None) -> Caller:
-    caller = caller or Caller()
-    batcher.submit(inputs, caller, caller.results.append)
-    return caller
+from support.batching import Caller, Doubling, rows, send
 
 
 def test_a_lone_request_runs_at_once_in_the_thread_that_leads() -> None:

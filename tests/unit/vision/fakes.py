@@ -13,6 +13,7 @@ from convserve_server.engine.model import (
     Description,
     Model,
     Preprocessing,
+    QueuePolicy,
     Reply,
     TensorSpec,
     Waiter,
@@ -50,6 +51,7 @@ class FakeModel(Model):
 
     def __init__(self, description: Description, compute: Callable[..., Array | ServerError]) -> None:
         self.description, self.compute, self.provider = description, compute, "numpy"
+        self.queue_policy = QueuePolicy()
         self.refuse_from: int | None = None
         """Which submission, counted from 0, is the first to be refused."""
         self.refusal = ServerError()
@@ -61,6 +63,9 @@ class FakeModel(Model):
             raise self.refusal
         self.submitted.append(inputs)
         self.waiting.append((inputs, reply))
+
+    def prioritize(self) -> None:
+        raise AssertionError("nothing here is urgent")
 
     def lead(self, batches: int | None = None) -> bool:
         while self.waiting:
