@@ -54,6 +54,10 @@ class Call(Protocol):
     def peer(self) -> str:
         """The caller's address as gRPC writes it, such as ipv4:127.0.0.1:40112."""
 
+    @property
+    def identities(self) -> tuple[bytes, ...]:
+        """The names in the certificate that the caller proved itself with; empty without mutual TLS."""
+
     def abandoned(self) -> bool:
         """True once the caller has cancelled, vanished, or was answered."""
 

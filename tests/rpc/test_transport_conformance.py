@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
 import time
@@ -10,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+import trustme
 from convserve_server.calls import Call, Code
 from convserve_server.errors import InvalidSettings
 from convserve_server.transport.choice import make_transport
 from convserve_server.transport.listening import TransportSettings
-from support.transports import Serve, in_thread, method, wait_until
+from support.transports import Serve, in_thread, method, served, wait_until
 
 
 def echo(payload: bytes, call: Call) -> None:
@@ -192,7 +194,7 @@ def test_a_second_answer_changes_nothing(serve: Serve, caplog: pytest.LogCapture
 
     _, channel = serve(Twice=twice)
     assert method(channel, "Twice")(b"", timeout=20) == b"first"
-    assert "answered twice" in caplog.text
+    wait_until(lambda: "answered twice" in caplog.text)
 
 
 def test_a_stop_lets_accepted_calls_finish_and_takes_no_new_ones(serve: Serve) -> None:
@@ -251,3 +253,97 @@ def test_a_port_in_use_is_an_error(serve: Serve, kind: str) -> None:
 def test_an_address_that_is_none_is_named(kind: str, address: str) -> None:
     with pytest.raises(InvalidSettings, match="give HOST:PORT"):
         make_transport(kind, TransportSettings(listen=address), [])
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def test_a_tls_port_serves_and_tells_who_calls(serve: Serve, authority: trustme.CA) -> None:
+    seen: list[tuple[bytes, ...]] = []
+
+    def look(payload: bytes, call: Call) -> None:
+        seen.append(call.identities)
+        call.reply(payload)
+
+    server = authority.issue_cert("localhost")
+    root = authority.cert_pem.bytes()
+    pairs = [(server.private_key_pem.bytes(), b"".join(blob.bytes() for blob in server.cert_chain_pems))]
+    credentials = grpc.ssl_server_credentials(pairs, root, require_client_auth=True)
+    transport, plain = serve({"credentials": credentials}, Look=look)
+    client = authority.issue_cert("caller.example")
+    own = grpc.ssl_channel_credentials(
+        root, client.private_key_pem.bytes(), b"".join(blob.bytes() for blob in client.cert_chain_pems)
+    )
+    with grpc.secure_channel(f"localhost:{transport.port}", own) as channel:
+        assert method(channel, "Look")(b"hello", timeout=20) == b"hello"
+    assert seen == [(b"caller.example",)]
+    nobody = grpc.ssl_channel_credentials(root)
+    with grpc.secure_channel(f"localhost:{transport.port}", nobody) as channel:
+        assert status(lambda: method(channel, "Look")(b"", timeout=20))[0] is grpc.StatusCode.UNAVAILABLE
+    assert status(lambda: method(plain, "Look")(b"", timeout=20))[0] is grpc.StatusCode.UNAVAILABLE
+
+
+def test_without_mutual_tls_nobody_is_identified(serve: Serve) -> None:
+    _, channel = serve(Look=lambda payload, call: call.reply(repr(call.identities).encode()))
+    assert method(channel, "Look")(b"", timeout=20) == b"()"
+
+
+def test_calls_leave_nothing_behind(serve: Serve) -> None:
+    """Answered, failed, cancelled and expired calls: no call object outlives its call."""
+    kinds: list[type] = []
+    release = threading.Event()
+
+    def mixed(payload: bytes, call: Call) -> None:
+        kinds.append(type(call))
+        if payload == b"fail":
+            call.fail(Code.NOT_FOUND, "not here")
+        elif payload == b"late":
+            in_thread(lambda: release.wait(20), lambda: call.reply(b""))
+        else:
+            call.reply(payload)
+
+    def left() -> int:
+        gc.collect()
+        return sum(type(thing) is kinds[0] for thing in gc.get_objects())
+
+    _, channel = serve(Mixed=mixed)
+    method(channel, "Mixed")(b"answer", timeout=20)
+    before = left()
+    futures = []
+    for n in range(80):
+        payload = (b"answer", b"fail", b"answer", b"late")[n % 4]
+        futures.append(method(channel, "Mixed").future(payload, timeout=0.5 if n % 8 == 7 else 20))
+    wait_until(lambda: len(kinds) == 81)
+    for future in futures[3::8]:
+        future.cancel()
+    wait_until(lambda: all(f.done() for f in futures[7::8]))
+    release.set()
+    wait_until(lambda: all(f.done() for f in futures))
+
+    # A thread may still hold the last one that it worked on.
+    wait_until(lambda: left() <= before + 2)
+
+
+def test_both_transports_answer_alike_to_the_byte() -> None:
+    """Status, sentence, initial and trailing metadata of good and bad calls, as a client receives them."""
+
+    def handler(payload: bytes, call: Call) -> None:
+        if payload == b"fail":
+            call.fail(Code.FAILED_PRECONDITION, "not now")
+        else:
+            call.reply(payload * 2)
+
+    def heard(kind: str) -> list[object]:
+        with served(kind, {"max_message_bytes": 100}, Do=handler) as (_, channel):
+            outcomes: list[object] = []
+            for name, payload in (("Do", b"ok"), ("Do", b""), ("Do", b"fail"), ("Do", b"x" * 101), ("No", b"")):
+                future = method(channel, name).future(payload, timeout=20)
+                wait_until(future.done)
+                code = future.code()
+                reply = future.result() if code is grpc.StatusCode.OK else None
+                outcomes.append((code, future.details(), reply, future.initial_metadata(), future.trailing_metadata()))
+            return outcomes
+
+    assert heard("fast") == heard("standard")

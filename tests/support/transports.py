@@ -22,11 +22,11 @@ def served(kind: str, settings: dict[str, Any], **handlers: Handler) -> Iterator
     methods = [Method(f"/test.Service/{name}", handler, hot=True) for name, handler in handlers.items()]
     transport = make_transport(kind, TransportSettings(listen="127.0.0.1:0", **settings), methods)
     transport.start()
-    with grpc.insecure_channel(f"127.0.0.1:{transport.port}", [("grpc.max_receive_message_length", -1)]) as channel:
-        try:
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{transport.port}", [("grpc.max_receive_message_length", -1)]) as channel:
             yield transport, channel
-        finally:
-            transport.stop(grace=1)
+    finally:
+        transport.stop(grace=1)
 
 
 def method(channel: grpc.Channel, name: str) -> Any:

@@ -73,6 +73,10 @@ class _Call:
         peer: bytes = self._call.peer()
         return peer.decode()
 
+    @property
+    def identities(self) -> tuple[bytes, ...]:
+        return tuple(cygrpc.peer_identities(self._call) or ())
+
     def abandoned(self) -> bool:
         return self._closed or self._answered
 

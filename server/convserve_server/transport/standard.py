@@ -44,6 +44,10 @@ class _Call:
     def peer(self) -> str:
         return self._context.peer()
 
+    @property
+    def identities(self) -> tuple[bytes, ...]:
+        return tuple(self._context.peer_identities() or ())
+
     def abandoned(self) -> bool:
         return self._outcome is not None or not self._context.is_active()
 
