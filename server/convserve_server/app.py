@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 
 from convserve_proto import open_inference, vision_pb2
 
@@ -21,6 +19,7 @@ from convserve_server.engine.repository import Repository
 from convserve_server.engine.session import EngineSettings, check_distributions
 from convserve_server.errors import ModelBroken
 from convserve_server.model_configs import read_model_settings
+from convserve_server.port_file import write_port
 from convserve_server.rpc.convolution import Convolution
 from convserve_server.rpc.health import SERVICE as HEALTH_SERVICE
 from convserve_server.rpc.health import Health
@@ -33,8 +32,9 @@ from convserve_server.rpc.regions import Regions
 from convserve_server.rpc.repository_service import RepositoryService
 from convserve_server.rpc.shared_memory_service import SharedMemoryService
 from convserve_server.rpc.statistics_service import StatisticsService
+from convserve_server.rpc.streaming import StreamService
 from convserve_server.settings import Settings
-from convserve_server.transport.choice import make_transport
+from convserve_server.transport.choice import Transport, make_transport
 from convserve_server.transport.listening import TransportSettings
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,11 @@ MAX_INSTANCES = 4
 class App:
     """One server: make it, start() it, stop() it. Both may be called from any thread, each once.
 
-    Raises InvalidSettings when the address cannot be bound, EngineUnavailable when ONNX Runtime does not work.
+    Who has a say in when it listens, loads and becomes ready calls listen(), load() and serve() instead of start().
+    Raises EngineUnavailable when ONNX Runtime does not work.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, shared_port: bool = False) -> None:
         log.info("convserve %s on %s", metadata.version("convserve"), check_distributions())
         self._settings = settings
         self._serving = threading.Event()
@@ -66,14 +67,21 @@ class App:
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
         regions = Regions()
+        inference = InferenceService(self.repository, regions)
+        self._streams = StreamService(inference.infer)
         about = MetadataService(self.repository, self._ready, metadata.version("convserve"))
-        self._transport = make_transport(
+        self._transport: Transport | None = None
+        self._make_transport = partial(
+            make_transport,
             settings.transport,
             TransportSettings(
-                listen=settings.listen, max_message_bytes=settings.max_message_bytes, max_calls=settings.max_calls
+                listen=settings.listen,
+                max_message_bytes=settings.max_message_bytes,
+                max_calls=settings.max_calls,
+                shared_port=shared_port,
             ),
             [
-                *InferenceService(self.repository, regions).methods(),
+                *inference.methods(),
                 *about.methods(),
                 *RepositoryService(self.repository, settings.repository_mode).methods(),
                 *StatisticsService(self.repository).methods(),
@@ -82,22 +90,39 @@ class App:
                 *ImageClassifier(self.repository).methods(),
                 *Convolution(self.repository).methods(),
             ],
-            [self._health.add_to, self._reflection.add_to],
+            [self._health.add_to, self._reflection.add_to, self._streams.add_to],
         )
 
     @property
     def port(self) -> int:
-        """The port that the server is bound to."""
+        """The port that the server is bound to, once it listens."""
+        if self._transport is None:
+            raise RuntimeError("the server does not listen yet")
         return self._transport.port
 
     def start(self) -> None:
         """Serve, not ready at first; load and warm the models; become ready.
 
+        Raises InvalidSettings when the address cannot be bound, and what load() raises.
+        """
+        self.listen()
+        self.load()
+        self.serve()
+        if self._settings.port_file is not None:
+            write_port(self._settings.port_file, self.port)
+        log.info("ready")
+
+    def listen(self) -> None:
+        """Answer calls; not ready before serve(). Raises InvalidSettings when the address cannot be bound."""
+        self._transport = self._make_transport()
+        self._transport.start()
+        log.info("listening on %s:%d", self._settings.listen.rpartition(":")[0], self.port)
+
+    def load(self) -> None:
+        """Load and warm the models.
+
         Raises ModelBroken when not one model can be served, EngineUnavailable when the wanted provider does not work.
         """
-        self._transport.start()
-        host = self._settings.listen.rpartition(":")[0]
-        log.info("listening on %s:%d", host, self.port)
         mode = self._settings.repository_mode
         wanted = self._settings.load_model
         self.repository.load(wanted if mode == "explicit" and "*" not in wanted else None)
@@ -105,13 +130,13 @@ class App:
             if mode == "none":
                 raise ModelBroken(self._nothing_to_serve())
             log.warning("%s; not ready until there is one", self._nothing_to_serve())
+
+    def serve(self) -> None:
+        """Become ready."""
         self._serving.set()
         self._changed()
-        if mode == "poll":
+        if self._settings.repository_mode == "poll":
             self._poller.start()
-        if self._settings.port_file is not None:
-            _write_aside(self._settings.port_file, f"{self.port}\n")
-        log.info("ready")
 
     def _changed(self) -> None:
         """Tell the health service what is served now. Before everything is loaded, it is not serving."""
@@ -141,7 +166,9 @@ class App:
         self._poller.stop()
         self._health.close()
         self._reflection.close()
-        self._transport.stop(self._settings.grace if grace is None else grace)
+        self._streams.close()
+        if self._transport is not None:
+            self._transport.stop(self._settings.grace if grace is None else grace)
         log.info("stopped")
 
 
@@ -157,7 +184,7 @@ def make_repository(settings: Settings) -> Repository:
 
 
 def _engine(settings: Settings) -> EngineSettings:
-    cpus = usable_cpus()
+    cpus = max(1, usable_cpus() // settings.workers)
     instances = settings.instances or min(cpus, MAX_INSTANCES)
     threads = settings.threads or max(1, cpus // instances)
     log.info("%d usable CPUs: %d instances a model, %d threads a run", cpus, instances, threads)
@@ -171,10 +198,3 @@ def _limits(settings: Settings) -> Limits:
         max_request_rows=settings.max_request_rows,
         max_queue_delay=settings.max_queue_delay,
     )
-
-
-def _write_aside(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or none."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text)
-    aside.replace(path)

@@ -104,6 +104,7 @@ OPTIONS = (
         "auto (fast for versions of grpcio that it was tested with, else standard), fast, or standard",
         choices=("auto", "fast", "standard"),
     ),
+    Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", _positive),
     Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
     Option("port_file", None, "file to write the port to once the server is ready", Path),
     Option("log_level", "info", "how much to log", choices=("debug", "info", "warning", "error")),
@@ -129,6 +130,7 @@ class Settings:
     max_message_bytes: int
     max_calls: int
     transport: str
+    workers: int
     grace: float
     port_file: Path | None
     log_level: str

@@ -13,6 +13,7 @@ import grpc
 
 from convserve_server.calls import Method
 from convserve_server.errors import InvalidSettings
+from convserve_server.transport.address import split_address
 
 Register = Callable[[grpc.Server], None]
 """Adds services of its own to a server, such as health."""
@@ -40,6 +41,8 @@ class TransportSettings:
     """Threads of grpc.server: each carries one call at a time."""
     credentials: grpc.ServerCredentials | None = None
     """Set for TLS."""
+    shared_port: bool = False
+    """Other processes may listen on the same port, and the kernel deals the connections out among them."""
 
 
 def new_server(settings: TransportSettings, threads: ThreadPoolExecutor, max_calls: int | None) -> grpc.Server:
@@ -51,7 +54,7 @@ def new_server(settings: TransportSettings, threads: ThreadPoolExecutor, max_cal
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             # By default two servers share a port silently.
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(settings.shared_port)),
             # Clients may keep idle connections alive with a ping every 10 s.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),
@@ -76,9 +79,7 @@ def add_methods(
 def bind(server: grpc.Server, settings: TransportSettings) -> int:
     """Bind the address and return the port. Raises InvalidSettings when that cannot be."""
     address = settings.listen
-    host, separator, port = address.rpartition(":")
-    if not (separator and host and port.isdecimal() and int(port) < 65536):
-        raise InvalidSettings(f"the address to listen on is '{address}'; give HOST:PORT, such as 127.0.0.1:8001")
+    split_address(address)
     try:
         if settings.credentials is None:
             bound = server.add_insecure_port(address)

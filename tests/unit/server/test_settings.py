@@ -25,6 +25,7 @@ EXAMPLES = {
     "max_message_bytes": ("1000000", 1_000_000),
     "max_calls": ("5", 5),
     "transport": ("standard", "standard"),
+    "workers": ("3", 3),
     "grace": ("2.5", 2.5),
     "port_file": ("/run/port", Path("/run/port")),
     "log_level": ("debug", "debug"),
