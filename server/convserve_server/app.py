@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 
 from convserve_proto import open_inference, vision_pb2
 
 from convserve_server.artifacts import read_artifact
+from convserve_server.calls import Method
+from convserve_server.counting import CallCounts, counted
 from convserve_server.engine.batcher import Limits
 from convserve_server.engine.cpus import usable_cpus
 from convserve_server.engine.loading import Loader
@@ -17,7 +20,8 @@ from convserve_server.engine.model_settings import ModelSettings
 from convserve_server.engine.polling import Poller
 from convserve_server.engine.repository import Repository
 from convserve_server.engine.session import EngineSettings, check_distributions
-from convserve_server.errors import ModelBroken
+from convserve_server.errors import InvalidSettings, ModelBroken
+from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.model_configs import read_model_settings
 from convserve_server.port_file import write_port
 from convserve_server.rpc.convolution import Convolution
@@ -70,6 +74,20 @@ class App:
         inference = InferenceService(self.repository, regions)
         self._streams = StreamService(inference.infer)
         about = MetadataService(self.repository, self._ready, metadata.version("convserve"))
+        methods = [
+            *inference.methods(),
+            *about.methods(),
+            *RepositoryService(self.repository, settings.repository_mode).methods(),
+            *StatisticsService(self.repository).methods(),
+            *ModelConfigService(self.repository).methods(),
+            *SharedMemoryService(regions).methods(),
+            *ImageClassifier(self.repository).methods(),
+            *Convolution(self.repository).methods(),
+        ]
+        self._metrics: MetricsEndpoint | None = None
+        if settings.metrics is not None:
+            methods, counts = counted(methods)
+            self._metrics = _metrics(settings, self.repository, counts, self._ready)
         self._transport: Transport | None = None
         self._make_transport = partial(
             make_transport,
@@ -80,16 +98,7 @@ class App:
                 max_calls=settings.max_calls,
                 shared_port=shared_port,
             ),
-            [
-                *inference.methods(),
-                *about.methods(),
-                *RepositoryService(self.repository, settings.repository_mode).methods(),
-                *StatisticsService(self.repository).methods(),
-                *ModelConfigService(self.repository).methods(),
-                *SharedMemoryService(regions).methods(),
-                *ImageClassifier(self.repository).methods(),
-                *Convolution(self.repository).methods(),
-            ],
+            methods,
             [self._health.add_to, self._reflection.add_to, self._streams.add_to],
         )
 
@@ -117,6 +126,9 @@ class App:
         self._transport = self._make_transport()
         self._transport.start()
         log.info("listening on %s:%d", self._settings.listen.rpartition(":")[0], self.port)
+        if self._metrics is not None:
+            self._metrics.start()
+            log.info("metrics at port %d: /metrics, /healthz, /readyz", self._metrics.port)
 
     def load(self) -> None:
         """Load and warm the models.
@@ -169,6 +181,8 @@ class App:
         self._streams.close()
         if self._transport is not None:
             self._transport.stop(self._settings.grace if grace is None else grace)
+        if self._metrics is not None:
+            self._metrics.stop()
         log.info("stopped")
 
 
@@ -181,6 +195,23 @@ def make_repository(settings: Settings) -> Repository:
     return Repository(
         settings.repository, Loader(read, settings.provider), partial(read_model_settings, defaults=defaults)
     )
+
+
+def _metrics(
+    settings: Settings, repository: Repository, counts: list[CallCounts], ready: Callable[[], bool]
+) -> MetricsEndpoint:
+    if settings.workers > 1:
+        raise InvalidSettings(
+            f"--metrics counts the calls of one process, and --workers asks for {settings.workers}: "
+            "leave one of them out, or start several servers"
+        )
+    try:
+        from convserve_server.metrics import Metrics
+    except ImportError as error:
+        raise InvalidSettings(
+            f"--metrics needs prometheus-client ({error}): pip install 'convserve[metrics]', or leave it out"
+        ) from error
+    return MetricsEndpoint(str(settings.metrics), Metrics(repository.models, counts).text, ready)
 
 
 def _engine(settings: Settings) -> EngineSettings:

@@ -105,6 +105,7 @@ OPTIONS = (
         choices=("auto", "fast", "standard"),
     ),
     Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", _positive),
+    Option("metrics", None, "HOST:PORT for Prometheus (/metrics) and for probes over HTTP (/healthz, /readyz)"),
     Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
     Option("port_file", None, "file to write the port to once the server is ready", Path),
     Option("log_level", "info", "how much to log", choices=("debug", "info", "warning", "error")),
@@ -131,6 +132,7 @@ class Settings:
     max_calls: int
     transport: str
     workers: int
+    metrics: str | None
     grace: float
     port_file: Path | None
     log_level: str

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from convserve_server.engine.histogram import Histogram
+
 
 @dataclass
 class Durations:
@@ -35,6 +37,10 @@ class Counts:
     """Requests that were answered. Everybody in a batch has its durations."""
     queueing: float = 0.0
     """Seconds that these requests waited, in all."""
+    queue_times: Histogram = field(default_factory=Histogram)
+    run_times: Histogram = field(default_factory=Histogram)
+    total_times: Histogram = field(default_factory=Histogram)
+    """The same requests by how long each waited, was run, and took from submission to reply."""
     batches: dict[int, Durations] = field(default_factory=dict)
     """Runs, by their number of rows."""
     last: float | None = None
@@ -45,6 +51,9 @@ class Counts:
         self.rows += other.rows
         self.queueing += other.queueing
         _merge(self.requests, other.requests)
+        self.queue_times.merge(other.queue_times)
+        self.run_times.merge(other.run_times)
+        self.total_times.merge(other.total_times)
         for rows, durations in list(other.batches.items()):
             _merge(self.batches.setdefault(rows, Durations()), durations)
         self.last = max((t for t in (self.last, other.last) if t is not None), default=None)
@@ -82,11 +91,14 @@ class SlotStatistics:
             if part.whole:
                 whole += 1
                 waited += started - part.submitted
+                counts.queue_times.add(started - part.submitted)
+                counts.total_times.add(delivered - part.submitted)
         running, delivering = finished - started - gathering, delivered - finished
         counts.rows += rows
         counts.last = started
         counts.queueing += waited
         counts.requests.add(whole, gathering, running, delivering)
+        counts.run_times.add(running, whole)
         durations = counts.batches.get(rows)
         if durations is None:
             durations = counts.batches[rows] = Durations()

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from convserve_proto import open_inference as oip
 
-from convserve_server.calls import Call, Method
+from convserve_server.calls import Call, Handler, Method
 from convserve_server.engine.model import Answer, Model, Models
 from convserve_server.errors import ModelNotFound, ServerError
 from convserve_server.rpc.output_parameters import OutputWishes
@@ -24,12 +24,14 @@ class InferenceService:
 
     def __init__(self, models: Models, regions: Regions) -> None:
         self._models, self._regions = models, regions
+        self.infer: Handler = guarded(self._model_infer)
+        """Answers one request, however it came in."""
         self._templates = Templates()
         self._signatures: WeakKeyDictionary[Model, Signature] = WeakKeyDictionary()
 
     def methods(self) -> list[Method]:
         """Every method of this part of the service."""
-        return [Method(f"/{oip.SERVICE}/ModelInfer", guarded(self._model_infer), hot=True)]
+        return [Method(f"/{oip.SERVICE}/ModelInfer", self.infer, hot=True)]
 
     def _model_infer(self, payload: bytes, call: Call) -> None:
         template = self._templates.find(payload)

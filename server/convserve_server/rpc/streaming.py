@@ -1,0 +1,220 @@
+"""ModelStreamInfer: many requests in flight on one stream, answered in their order.
+
+Each message is an inference call like any other, so the handler of the unary one takes it. What differs is how it is
+answered: on the stream, with errors in-band (or, where the caller asks for that, as the end of the stream).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import grpc
+from convserve_proto import open_inference as oip
+from google.protobuf.message import DecodeError
+
+from convserve_server.calls import Code, Handler
+from convserve_server.rpc.streams import with_pool
+from convserve_server.rpc.wire import length_prefix
+
+log = logging.getLogger(__name__)
+
+MOST_STREAMS = 128
+"""Open streams; each has two threads. More are refused."""
+MOST_IN_FLIGHT = 256
+"""Messages of one stream that are not answered yet; then no more are read, until the caller has taken an answer."""
+GRPC_ERRORS = ("triton_grpc_error", "true")
+"""Metadata of callers that want the first error to end the stream with a gRPC status."""
+
+_INFER_RESPONSE = 2
+"""The field number of ModelStreamInferResponse.infer_response."""
+_FINAL = oip.ModelInferResponse(
+    parameters={"triton_final_response": oip.InferParameter(bool_param=True)}
+).SerializeToString()
+"""Appended to each answer: there is one for each request, so it is the last one."""
+_STATUS = {status.value[0]: status for status in grpc.StatusCode}
+_End = tuple[grpc.StatusCode, str] | None
+Work = Callable[[int | None], bool]
+
+
+class _StreamCall:
+    """One message, as a call (see calls.Call)."""
+
+    def __init__(self, stream: _Stream, payload: bytes) -> None:
+        self._stream, self._payload = stream, payload
+        self.deadline, self.metadata, self.peer = stream.deadline, stream.metadata, stream.peer
+        self.identities = stream.identities
+        self.lead = stream.lead
+        self.answer: bytes | tuple[Code, str] | None = None
+
+    def abandoned(self) -> bool:
+        return self.answer is not None or self._stream.gone()
+
+    def reply(self, payload: bytes) -> None:
+        prefix = length_prefix(_INFER_RESPONSE, len(payload) + len(_FINAL))
+        self._stream.settle(self, b"".join((prefix, payload, _FINAL)))
+
+    def fail(self, code: Code, message: str) -> None:
+        if self._stream.ends_at_errors:
+            self._stream.settle(self, (code, message))
+            return
+        response = oip.ModelStreamInferResponse(error_message=message)
+        # Bytes that are no request have no id.
+        with suppress(DecodeError):
+            response.infer_response.id = oip.ModelInferRequest.FromString(self._payload).id
+        self._stream.settle(self, response.SerializeToString())
+
+
+class _Stream:
+    """One stream: the calls on it in their order, and the answers that are to be sent."""
+
+    def __init__(self, context: grpc.ServicerContext, helpers: ThreadPoolExecutor) -> None:
+        remaining = context.time_remaining()
+        self.deadline = math.inf if remaining is None else time.monotonic() + remaining
+        self.metadata: Sequence[tuple[str, str | bytes]] = tuple(context.invocation_metadata())
+        self.peer = context.peer()
+        self.identities: tuple[bytes, ...] = tuple(context.peer_identities() or ())
+        self.ends_at_errors = GRPC_ERRORS in self.metadata
+        self.gone: Callable[[], bool] = lambda: not context.is_active()
+        self._helpers = helpers
+        self._line: deque[_StreamCall] = deque()
+        self._answers: queue.SimpleQueue[bytes | _End] = queue.SimpleQueue()
+        self._free = threading.Semaphore(MOST_IN_FLIGHT)
+        self._end: list[_End] = []
+        self._leads: set[Work] = set()
+        self._lock = threading.Lock()
+
+    def read(self, requests: Iterator[bytes], handler: Handler) -> None:
+        """Take messages until the caller has no more."""
+        try:
+            for payload in requests:
+                self._free.acquire()
+                call = _StreamCall(self, payload)
+                with self._lock:
+                    if self._end:
+                        return
+                    self._line.append(call)
+                handler(payload, call)
+        except Exception:
+            # The iterator raises when the stream is cancelled.
+            if not self.gone():
+                log.exception("a stream cannot be read")
+        finally:
+            self.end(None)
+
+    def settle(self, call: _StreamCall, answer: bytes | tuple[Code, str]) -> None:
+        """Note the answer to a call, and pass on what is next in line."""
+        with self._lock:
+            if call.answer is not None:
+                log.error("a message of a stream was answered twice", stack_info=True)
+                return
+            call.answer = answer
+            while self._line and (first := self._line[0].answer) is not None:
+                self._line.popleft()
+                if isinstance(first, bytes):
+                    self._answers.put(first)
+                else:
+                    self._answers.put((_STATUS[first[0]], first[1]))
+            self._finish()
+
+    def end(self, how: _End) -> None:
+        """Take no more messages; end when those that were taken are answered: well, or with a status."""
+        with self._lock:
+            if not self._end:
+                self._end.append(how)
+            self._finish()
+
+    def let_go(self) -> None:
+        """Nobody takes answers any more: let a thread that waits for that go on, and end."""
+        self.end(None)
+        self._free.release(MOST_IN_FLIGHT)
+
+    def _finish(self) -> None:
+        if self._end and not self._line:
+            self._answers.put(self._end[0])
+
+    def answers(self) -> Iterator[bytes | _End]:
+        """What is to be sent, and how to end at last; waits for it."""
+        while True:
+            answer = self._answers.get()
+            yield answer
+            self._free.release()
+
+    def lead(self, work: Work) -> None:
+        """See Call.lead. A helper leads, so that more can be read meanwhile and be in the same batch."""
+        with self._lock:
+            if work in self._leads:
+                return
+            self._leads.add(work)
+        self._helpers.submit(self._lead, work)
+
+    def _lead(self, work: Work) -> None:
+        with self._lock:
+            self._leads.discard(work)
+        try:
+            work(None)
+        except Exception:
+            log.exception("a leader failed")
+
+
+class StreamService:
+    """ModelStreamInfer. ``infer`` answers one message, as it does one call of ModelInfer."""
+
+    def __init__(self, infer: Handler) -> None:
+        self._infer = infer
+        self._streams: set[_Stream] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+        # Of their own, so that streams take no threads from calls. A few more than streams, to refuse the next ones.
+        self._threads = ThreadPoolExecutor(MOST_STREAMS + 4, thread_name_prefix="stream")
+        self._helpers = ThreadPoolExecutor(32, thread_name_prefix="stream-lead")
+
+    def add_to(self, server: grpc.Server) -> None:
+        """Register the method on a server; bytes go in and out as they are."""
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(
+            with_pool(self._answer, self._threads)
+        )
+        handlers = {"ModelStreamInfer": handler}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(oip.SERVICE, handlers),))
+
+    def close(self) -> None:
+        """Take no more messages. Streams end when what they have taken is answered: open ones would hold a stop."""
+        with self._lock:
+            self._closed = True
+            streams = list(self._streams)
+        for stream in streams:
+            stream.end((grpc.StatusCode.UNAVAILABLE, "the server is stopping: open another stream"))
+
+    def _answer(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        stream = _Stream(context, self._helpers)
+        with self._lock:
+            refusal = "the server is stopping" if self._closed else ""
+            if not refusal and len(self._streams) >= MOST_STREAMS:
+                refusal = f"{MOST_STREAMS} streams are open already; try again later"
+            if not refusal:
+                self._streams.add(stream)
+        if refusal:
+            code = grpc.StatusCode.UNAVAILABLE if self._closed else grpc.StatusCode.RESOURCE_EXHAUSTED
+            context.abort(code, refusal)
+        try:
+            # Wakes the loop below when the caller is gone.
+            if not context.add_callback(lambda: stream.end(None)):
+                return
+            threading.Thread(target=stream.read, args=(requests, self._infer), name="stream-read", daemon=True).start()
+            for answer in stream.answers():
+                if answer is None:
+                    return
+                if not isinstance(answer, bytes):
+                    context.abort(*answer)
+                yield answer
+        finally:
+            stream.let_go()
+            with self._lock:
+                self._streams.discard(stream)
