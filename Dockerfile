@@ -51,14 +51,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM client-dependencies AS server-dependencies
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pipconf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca \
-    python3 requirements.py pyproject.toml server-cpu >server.txt \
+    python3 requirements.py pyproject.toml server-cpu metrics >server.txt \
  && pip --python /opt/venv/bin/python install --quiet --no-compile -c constraints.txt -r server.txt \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv
 
 FROM client-dependencies AS server-gpu-dependencies
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pipconf,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca \
-    python3 requirements.py pyproject.toml server cuda >server-gpu.txt \
+    python3 requirements.py pyproject.toml server cuda metrics >server-gpu.txt \
  && pip --python /opt/venv/bin/python install --quiet --no-compile -c constraints.txt -r server-gpu.txt \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv
 
