@@ -109,6 +109,11 @@ class App:
             raise RuntimeError("the server does not listen yet")
         return self._transport.port
 
+    @property
+    def metrics_port(self) -> int | None:
+        """The port of the metrics, where they are served."""
+        return None if self._metrics is None else self._metrics.port
+
     def start(self) -> None:
         """Serve, not ready at first; load and warm the models; become ready.
 
