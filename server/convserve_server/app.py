@@ -11,7 +11,6 @@ from importlib import metadata
 from convserve_proto import open_inference, vision_pb2
 
 from convserve_server.artifacts import read_artifact
-from convserve_server.calls import Method
 from convserve_server.counting import CallCounts, counted
 from convserve_server.engine.batcher import Limits
 from convserve_server.engine.cpus import usable_cpus
