@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from convserve_export.candidate import Case
+from convserve_export.cases import Case
 from convserve_export.comparison import Difference
 
 

@@ -8,7 +8,8 @@ import torch
 from convserve_proto import manifest_pb2
 from torch import Tensor
 
-from convserve_export.candidate import Candidate, Case, TensorSpec
+from convserve_export.candidate import Candidate
+from convserve_export.cases import Case, TensorSpec
 from convserve_export.network import INPUT_SHAPE, SimpleCNN, expected_parameters
 from convserve_export.preprocessing import HEIGHT, MEAN, SCALE, STD, WIDTH, normalize
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convserve_export.candidate import Array
+from convserve_export.cases import Array
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from convserve_proto import manifest_pb2
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convserve_export.candidate import Candidate, Case, TensorSpec
+from convserve_export.candidate import Candidate
+from convserve_export.cases import Case, TensorSpec
 
 NAME = "convolve"
 SIZES = (

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from convserve_proto import manifest_pb2
+from convserve_proto import checksums, manifest_pb2
 
-from convserve_export import manifest
+from convserve_export import manifest, provenance
 from convserve_export.candidate import Candidate
 from convserve_export.check import Check
 from convserve_export.comparison import Tolerance
 from convserve_export.errors import VerificationFailed
+from convserve_export.file_checks import EXPECTED_PARAMETERS
 from convserve_export.onnx_graph import to_onnx
+from convserve_export.program import to_program, to_pt2
 from convserve_export.repository import Repository, Staging
 from convserve_export.torchscript import to_torchscript
 from convserve_export.verification import verify
 
 TORCHSCRIPT = "model.pt"
+PT2 = "model.pt2"
 ONNX = "model.onnx"
 LABELS = "labels.txt"
 
@@ -67,6 +70,18 @@ class _Prepared:
     order: Order
     staging: Staging
     manifest: manifest_pb2.Manifest
+    provenance: dict[str, Any]
+
+    def files(self, version: int) -> dict[str, bytes]:
+        """What depends on the version: the manifest, the provenance, and their hashes."""
+        about = manifest.to_bytes(self.manifest, version)
+        how = {provenance.FILE: provenance.to_bytes(self.provenance, about)}
+        return {
+            manifest.FILE: about,
+            checksums.MANIFEST_SUMS: checksums.sums({manifest.FILE: about}),
+            **how,
+            checksums.PROVENANCE_SUMS: checksums.sums(how),
+        }
 
 
 def export(
@@ -116,8 +131,10 @@ def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tole
     files: dict[str, bytes] = {}
     listener.step(candidate, "tracing to TorchScript")
     files[TORCHSCRIPT] = to_torchscript(candidate)
-    listener.step(candidate, "exporting to ONNX")
-    files[ONNX] = to_onnx(candidate)
+    listener.step(candidate, "exporting to torch.export and ONNX")
+    program = to_program(candidate)
+    files[PT2] = to_pt2(program)
+    files[ONNX] = to_onnx(candidate, program)
     if candidate.labels:
         files[LABELS] = "".join(f"{label}\n" for label in candidate.labels).encode()
     paths = {name: staging.write(name, data) for name, data in files.items()}
@@ -126,6 +143,7 @@ def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tole
     for check in verify(
         candidate,
         torchscript=paths[TORCHSCRIPT],
+        pt2=paths[PT2],
         onnx_file=paths[ONNX],
         tolerance=tolerance,
         expect_parameters=order.expect_parameters,
@@ -136,14 +154,13 @@ def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tole
     if failures:
         raise VerificationFailed(failures)
     comparisons = [comparison for c in checks for comparison in c.comparisons]
-    about = manifest.describe(candidate, files=files, tolerance=tolerance, comparisons=comparisons)
-    return _Prepared(order, staging, about)
+    proven = [c.name for c in checks if c.name != EXPECTED_PARAMETERS]
+    about = manifest.describe(candidate, files=files, tolerance=tolerance, checks=proven)
+    return _Prepared(order, staging, about, provenance.describe(comparisons))
 
 
 def _publish(prepared: _Prepared) -> Outcome:
     about = prepared.manifest
-    path = prepared.staging.publish(
-        about.name, prepared.order.version, manifest.FILE, lambda version: manifest.to_bytes(about, version)
-    )
+    path = prepared.staging.publish(about.name, prepared.order.version, prepared.files)
     about.version = int(path.name)
     return Outcome(about, path, published=True)

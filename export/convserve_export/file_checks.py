@@ -11,10 +11,15 @@ import torch
 from convserve_proto import tensors
 from torch import nn
 
-from convserve_export.candidate import Candidate, TensorSpec
+from convserve_export.candidate import Candidate
+from convserve_export.cases import TensorSpec
 from convserve_export.check import Check, first_line
 from convserve_export.parameters import count_module, count_onnx
+from convserve_export.program import load_pt2
 from convserve_export.torchscript import load_torchscript
+
+EXPECTED_PARAMETERS = "expected parameters"
+"""A check of what the caller expects; it says nothing of the artifact that the others do not."""
 
 
 def check_finite(module: nn.Module) -> Check:
@@ -25,13 +30,14 @@ def check_finite(module: nn.Module) -> Check:
     return Check("finite weights", not found, detail)
 
 
-def check_parameters(candidate: Candidate, torchscript: Path, onnx_file: Path) -> Check:
-    """As many parameters by formula as in the module and in both files."""
+def check_parameters(candidate: Candidate, torchscript: Path, pt2: Path, onnx_file: Path) -> Check:
+    """As many parameters by formula as in the module and in every file."""
     names = [name for name, _ in candidate.module.named_parameters()]
     counters: dict[str, Callable[[], int]] = {
         "formula": lambda: candidate.expected_parameters,
         "eager": lambda: count_module(candidate.module),
         "torchscript": lambda: count_module(load_torchscript(torchscript)),
+        "torch.export": lambda: count_module(load_pt2(pt2)),
         "onnx": lambda: count_onnx(onnx.load(onnx_file), names),
     }
     counts: dict[str, int] = {}
@@ -49,7 +55,7 @@ def check_expected_parameters(candidate: Candidate, expected: int) -> Check:
     """As many parameters as the caller expects."""
     got = count_module(candidate.module)
     detail = f"{got:,}" if got == expected else f"expected {expected:,}, but the network has {got:,}"
-    return Check("expected parameters", got == expected, detail)
+    return Check(EXPECTED_PARAMETERS, got == expected, detail)
 
 
 def check_graph(onnx_file: Path) -> Check:

@@ -1,4 +1,4 @@
-"""The forms of one network that are compared: the eager module, its TorchScript file, its ONNX file in ONNX Runtime."""
+"""The forms of one network that are compared: the eager module, and its files in torch and in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from convserve_export.candidate import Array, Candidate, Tensors
+from convserve_export.candidate import Candidate
+from convserve_export.cases import Array, Tensors
+from convserve_export.program import load_pt2
 from convserve_export.torchscript import load_torchscript
 
 
@@ -65,3 +67,8 @@ def eager(candidate: Candidate) -> ModuleForm:
 def torchscript(candidate: Candidate, path: Path) -> ModuleForm:
     """The TorchScript file at ``path``. Raises RuntimeError where it is damaged."""
     return ModuleForm("torchscript", load_torchscript(path), candidate)
+
+
+def pt2(candidate: Candidate, path: Path) -> ModuleForm:
+    """The torch.export file at ``path``. Raises whatever torch raises where it is damaged."""
+    return ModuleForm("torch.export", load_pt2(path), candidate)

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from convserve_proto import manifest_pb2
+from convserve_proto import checksums, manifest_pb2
 from google.protobuf import json_format
 
-from convserve_export.candidate import Candidate, TensorSpec
-from convserve_export.check import Comparison
+from convserve_export.candidate import Candidate
+from convserve_export.cases import TensorSpec
 from convserve_export.comparison import Tolerance
 from convserve_export.parameters import layers
 
@@ -24,9 +24,9 @@ TOOLS = ("convserve", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime
 
 
 def describe(
-    candidate: Candidate, *, files: Mapping[str, bytes], tolerance: Tolerance, comparisons: Iterable[Comparison]
+    candidate: Candidate, *, files: Mapping[str, bytes], tolerance: Tolerance, checks: Iterable[str]
 ) -> manifest_pb2.Manifest:
-    """The manifest of a verified candidate, all but its version."""
+    """The manifest of a verified candidate, all but its version: the same whenever the same thing is exported."""
     manifest = manifest_pb2.Manifest(
         format=FORMAT,
         name=candidate.name,
@@ -41,9 +41,7 @@ def describe(
             manifest_pb2.ArtifactFile(name=name, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
             for name, data in sorted(files.items())
         ],
-        verification=manifest_pb2.Verification(
-            atol=tolerance.atol, rtol=tolerance.rtol, comparisons=[_comparison(c) for c in comparisons]
-        ),
+        verification=manifest_pb2.Verification(atol=tolerance.atol, rtol=tolerance.rtol, checks=checks),
         fingerprint=candidate.fingerprint,
     )
     manifest.tools.update(tool_versions())
@@ -71,9 +69,14 @@ def to_bytes(manifest: manifest_pb2.Manifest, version: int) -> bytes:
 
 def to_object(manifest: manifest_pb2.Manifest) -> dict[str, Any]:
     """Protobuf's JSON form with the field names of manifest.proto; what is zero or false is said, too."""
-    return json_format.MessageToDict(
+    about = json_format.MessageToDict(
         manifest, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
+    # Protobuf's maps have another order in every process.
+    about["tools"] = dict(sorted(about["tools"].items()))
+    for variant in about["variants"]:
+        variant["gates"] = dict(sorted(variant["gates"].items()))
+    return about
 
 
 def read_intact(folder: Path) -> manifest_pb2.Manifest | None:
@@ -84,6 +87,9 @@ def read_intact(folder: Path) -> manifest_pb2.Manifest | None:
             Path(f.name).name == f.name and hashlib.sha256((folder / f.name).read_bytes()).hexdigest() == f.sha256
             for f in manifest.files
         )
+        for sidecar in checksums.SIDECARS:
+            sums = (folder / sidecar).read_bytes()
+            intact = intact and not checksums.faults(sidecar, sums, lambda name: (folder / name).read_bytes())
     except (OSError, ValueError, json_format.ParseError):
         return None
     return manifest if intact else None
@@ -99,14 +105,4 @@ def _parameters(candidate: Candidate) -> manifest_pb2.ParameterCounts:
         total=sum(layer.count for layer in found),
         trainable=sum(layer.trainable for layer in found),
         layers=[manifest_pb2.LayerParameters(name=la.name, kind=la.kind, count=la.count) for la in found],
-    )
-
-
-def _comparison(comparison: Comparison) -> manifest_pb2.Comparison:
-    return manifest_pb2.Comparison(
-        form=comparison.form,
-        inputs=comparison.case.kind,
-        batch_size=comparison.case.rows,
-        max_absolute_difference=comparison.difference.absolute,
-        max_tolerance_used=comparison.difference.used,
     )

@@ -1,4 +1,4 @@
-"""A candidate as an ONNX graph: torch's dynamo exporter, axes of any length where the signature has them, one file."""
+"""A candidate's program as an ONNX graph: axes of any length where the signature has them, all weights in one file."""
 
 from __future__ import annotations
 
@@ -9,40 +9,34 @@ from contextlib import contextmanager
 
 import onnx
 import torch
+from torch.export import ExportedProgram
 
-from convserve_export.candidate import Candidate, TensorSpec
+from convserve_export.candidate import Candidate
+from convserve_export.program import dynamic_shapes
 
 
-def to_onnx(candidate: Candidate) -> bytes:
+def to_onnx(candidate: Candidate, program: ExportedProgram) -> bytes:
     """An ONNX file with all weights inside and nothing of this machine; the same bytes for the same candidate."""
-    program = _export(candidate)
+    exported = _export(candidate, program)
     # A copy through bytes turns the exporter's own representation into a plain protobuf that may be edited.
-    model = onnx.load_from_string(program.model_proto.SerializeToString())
+    model = onnx.load_from_string(exported.model_proto.SerializeToString())
     strip(model)
     return model.SerializeToString(deterministic=True)
 
 
-def _export(candidate: Candidate) -> torch.onnx.ONNXProgram:
+def _export(candidate: Candidate, program: ExportedProgram) -> torch.onnx.ONNXProgram:
     with _quiet():
-        program = torch.onnx.export(
-            candidate.module,
-            candidate.example,
+        exported = torch.onnx.export(
+            program,
             dynamo=True,
             input_names=[s.name for s in candidate.inputs],
             output_names=[s.name for s in candidate.outputs],
-            dynamic_shapes=_dynamic_shapes(candidate.inputs),
+            dynamic_shapes=dynamic_shapes(candidate.inputs),
             external_data=False,
             verbose=False,
         )
-    assert program is not None
-    return program
-
-
-def _dynamic_shapes(inputs: tuple[TensorSpec, ...]) -> tuple[dict[int, torch.export.Dim], ...]:
-    words = {d for s in inputs for d in s.dims if isinstance(d, str)}
-    # Axes of one name have one length, so they share one Dim.
-    named = {word: torch.export.Dim(word) for word in words}
-    return tuple({i: named[d] for i, d in enumerate(s.dims) if isinstance(d, str)} for s in inputs)
+    assert exported is not None
+    return exported
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from convserve_proto import manifest_pb2
 from torch import nn
 
 from convserve_export import forms
-from convserve_export.candidate import Array, Candidate, Case
+from convserve_export.candidate import Candidate
+from convserve_export.cases import Array, Case
 from convserve_export.check import Check, Comparison, first_line
 from convserve_export.comparison import Tolerance, compare, disagreeing_rows
 from convserve_export.forms import Form

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -120,11 +120,11 @@ class Staging:
         self._written[name] = data
         return path
 
-    def publish(self, model: str, version: int | None, last: str, content: Callable[[int], bytes]) -> Path:
+    def publish(self, model: str, version: int | None, rest: Callable[[int], Mapping[str, bytes]]) -> Path:
         """Put the artifact in place as ``version``, or as the next free one, and return where it is.
 
-        The file ``last`` has the ``content`` for that version. Raises BadInput where the version is taken, or where the
-        disk gives back something else than was written.
+        ``rest`` gives the files whose content depends on the version. Raises BadInput where the version is taken, or
+        where the disk gives back something else than was written.
         """
         target = self.repository.folder / model
         with naming(target, "cannot be written to"):
@@ -133,7 +133,8 @@ class Staging:
         while True:
             self.repository.require_free(model, version)
             number = version or self.repository.next_version(model)
-            self.write(last, content(number))
+            for name, content in rest(number).items():
+                self.write(name, content)
             self._read_back()
             place = self.repository.path(model, number)
             if self._rename(place):

@@ -35,14 +35,22 @@ def _deprecated_on_purpose() -> Iterator[None]:
 def to_torchscript(candidate: Candidate) -> bytes:
     """The bytes of a TorchScript file that :func:`load_torchscript`, torch.jit.load and libtorch read.
 
-    The same candidate gives the same bytes in the first export of a process (torch numbers the classes of later ones).
+    The same candidate gives the same bytes.
     """
     buffer = io.BytesIO()
     with _deprecated_on_purpose(), torch.no_grad():
+        _forget_names()
         # Verification compares on many inputs, at sizes that were not traced; trace's own check adds nothing.
         traced = torch.jit.trace(candidate.module, candidate.example, check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer)
     return _without_traces(buffer)
+
+
+def _forget_names() -> None:
+    """Let torch name classes as in a fresh process: it numbers those that it has traced before, and writes that."""
+    torch._C._jit_clear_class_registry()
+    torch.jit._recursive.concrete_type_store = torch.jit._recursive.ConcreteTypeStore()
+    torch.jit._state._clear_class_state()
 
 
 def load_torchscript(path: Path) -> torch.jit.ScriptModule:

@@ -31,23 +31,29 @@ def verify(
     candidate: Candidate,
     *,
     torchscript: Path,
+    pt2: Path,
     onnx_file: Path,
     tolerance: Tolerance,
     expect_parameters: int | None = None,
 ) -> Iterator[Check]:
     """Every check in turn, cheap ones first, on the files as they will be published. Goes on behind most failures."""
     with _one_thread():
-        yield from _checks(candidate, torchscript, onnx_file, tolerance, expect_parameters)
+        yield from _checks(candidate, torchscript, pt2, onnx_file, tolerance, expect_parameters)
 
 
 def _checks(
-    candidate: Candidate, torchscript: Path, onnx_file: Path, tolerance: Tolerance, expect_parameters: int | None
+    candidate: Candidate,
+    torchscript: Path,
+    pt2: Path,
+    onnx_file: Path,
+    tolerance: Tolerance,
+    expect_parameters: int | None,
 ) -> Iterator[Check]:
     finite = check_finite(candidate.module)
     yield finite
     if not finite.passed:
         return  # every other check would fail for this reason
-    yield check_parameters(candidate, torchscript, onnx_file)
+    yield check_parameters(candidate, torchscript, pt2, onnx_file)
     if expect_parameters is not None:
         yield check_expected_parameters(candidate, expect_parameters)
     yield check_graph(onnx_file)
@@ -55,6 +61,7 @@ def _checks(
     yield from check_inert(candidate)
     loaders: tuple[tuple[str, Callable[[], Form]], ...] = (
         ("torchscript", lambda: forms.torchscript(candidate, torchscript)),
+        ("torch.export", lambda: forms.pt2(candidate, pt2)),
         ("onnxruntime", lambda: forms.RuntimeForm(onnx_file)),
     )
     for name, load in loaders:

@@ -90,7 +90,7 @@ def quick(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> Callable[[], i
     """
     asked: list[str] = []
 
-    def to_onnx(candidate: Candidate) -> bytes:
+    def to_onnx(candidate: Candidate, program: object) -> bytes:
         asked.append(candidate.name)
         graph = exported.convolution if candidate.name == "convolve" else exported.classifier
         model = onnx.load(graph / "model.onnx")

@@ -54,7 +54,7 @@ def test_people_see_the_architecture_the_parameters_each_check_and_what_was_publ
         "total                      1,147,466",
         "trainable                  1,147,466",
         "test forward pass: input [4, 3, 32, 32] -> logits [4, 10]",
-        "ok    parameters                    1,147,466 by formula, eager, torchscript, onnx",
+        "ok    parameters                    1,147,466 by formula, eager, torchscript, torch.export, onnx",
         "ok    dropout inert",
         f"published: simple_cnn version 1 in {tmp_path / 'simple_cnn' / '1'}",
         f"published: convolve version 1 in {tmp_path / 'convolve' / '1'}",
@@ -347,4 +347,4 @@ def test_the_module_runs_as_a_command_and_a_kill_while_it_verifies_leaves_nothin
     assert process.returncode == -signal.SIGKILL
     assert [p for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
     (leftover,) = tmp_path.iterdir()
-    assert {p.name for p in leftover.iterdir()} == {"labels.txt", "model.onnx", "model.pt"}
+    assert {p.name for p in leftover.iterdir()} == {"labels.txt", "model.onnx", "model.pt", "model.pt2"}

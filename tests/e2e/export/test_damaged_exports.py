@@ -23,6 +23,7 @@ def failures(candidate: Candidate, folder: Path, **options: int) -> dict[str, st
     checks = verify(
         candidate,
         torchscript=folder / "model.pt",
+        pt2=folder / "model.pt2",
         onnx_file=folder / "model.onnx",
         tolerance=Tolerance(),
         **options,
@@ -92,7 +93,8 @@ def test_another_number_of_parameters_names_all_counts(copied: Exported, candida
     edit(copied.classifier, lambda model: model.graph.initializer.remove(initializer(model, "conv1.bias")))
     found = failures(candidates["simple_cnn"], copied.classifier)
     assert found["parameters"] == (
-        "counts differ: 1,147,466 by formula, 1,147,466 by eager, 1,147,466 by torchscript, 1,147,434 by onnx"
+        "counts differ: 1,147,466 by formula, 1,147,466 by eager, 1,147,466 by torchscript, "
+        "1,147,466 by torch.export, 1,147,434 by onnx"
     )
 
 
@@ -106,18 +108,18 @@ def test_an_invalid_graph_is_caught(copied: Exported, candidates: dict[str, Cand
     assert "onnxruntime loads" in found
 
 
-@pytest.mark.parametrize("name", ["model.pt", "model.onnx"])
+@pytest.mark.parametrize("name", ["model.pt", "model.pt2", "model.onnx"])
 def test_truncated_files_are_caught(copied: Exported, candidates: dict[str, Candidate], name: str) -> None:
     file = copied.classifier / name
     file.write_bytes(file.read_bytes()[:100_000])
-    form = {"model.pt": "torchscript", "model.onnx": "onnxruntime"}[name]
+    form = {"model.pt": "torchscript", "model.pt2": "torch.export", "model.onnx": "onnxruntime"}[name]
     assert f"{form} loads" in failures(candidates["simple_cnn"], copied.classifier)
 
 
 def test_a_damaged_export_is_not_published_and_every_failure_is_one_line(
     tmp_path: Path, exported: Exported, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def damaged(candidate: Candidate) -> bytes:
+    def damaged(candidate: Candidate, program: object) -> bytes:
         model = onnx.load(exported.out / candidate.name / "1" / "model.onnx")
         for weight in model.graph.initializer:
             if weight.name == "conv2.weight":

@@ -21,7 +21,7 @@ def publish(repository: Repository, version: int | None = None, model: str = "m"
     with repository.staging() as staging:
         for name, data in FILES.items():
             staging.write(name, data)
-        return staging.publish(model, version, "manifest.json", lambda number: f"version {number}".encode())
+        return staging.publish(model, version, lambda number: {"manifest.json": f"version {number}".encode()})
 
 
 def assert_complete(folder: Path) -> None:
@@ -191,7 +191,7 @@ def test_what_the_disk_gives_back_differently_is_not_published(tmp_path: Path) -
     with repository.staging() as staging:
         staging.write("model.onnx", b"whole").write_bytes(b"wh")
         with pytest.raises(BadInput, match=r"model\.onnx does not hold what was written to it"):
-            staging.publish("m", None, "manifest.json", lambda number: b"{}")
+            staging.publish("m", None, lambda number: {"manifest.json": b"{}"})
     assert repository.versions("m") == []
 
 

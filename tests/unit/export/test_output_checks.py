@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import torch
-from convserve_export.candidate import Array, Candidate, Case, Tensors, TensorSpec
+from convserve_export.candidate import Candidate
+from convserve_export.cases import Array, Case, Tensors, TensorSpec
 from convserve_export.check import Check
 from convserve_export.comparison import Tolerance
 from convserve_export.forms import ModuleForm, eager
