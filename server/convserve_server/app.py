@@ -27,15 +27,8 @@ from convserve_server.rpc.convolution import Convolution
 from convserve_server.rpc.health import SERVICE as HEALTH_SERVICE
 from convserve_server.rpc.health import Health
 from convserve_server.rpc.image_classifier import ImageClassifier
-from convserve_server.rpc.inference_service import InferenceService
-from convserve_server.rpc.metadata_service import MetadataService
-from convserve_server.rpc.model_config_service import ModelConfigService
+from convserve_server.rpc.open_inference_service import OpenInferenceService
 from convserve_server.rpc.reflection import Reflection
-from convserve_server.rpc.regions import Regions
-from convserve_server.rpc.repository_service import RepositoryService
-from convserve_server.rpc.shared_memory_service import SharedMemoryService
-from convserve_server.rpc.statistics_service import StatisticsService
-from convserve_server.rpc.streaming import StreamService
 from convserve_server.settings import Settings
 from convserve_server.transport.choice import Transport, make_transport
 from convserve_server.transport.listening import TransportSettings
@@ -69,17 +62,15 @@ class App:
         services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
-        regions = Regions()
-        inference = InferenceService(self.repository, regions)
-        self._streams = StreamService(inference.infer)
-        about = MetadataService(self.repository, self._ready, metadata.version("convserve"))
+        self._open_inference = OpenInferenceService(
+            self.repository,
+            self._ready,
+            version=metadata.version("convserve"),
+            repository_mode=settings.repository_mode,
+            trace_file=settings.trace_file,
+        )
         methods = [
-            *inference.methods(),
-            *about.methods(),
-            *RepositoryService(self.repository, settings.repository_mode).methods(),
-            *StatisticsService(self.repository).methods(),
-            *ModelConfigService(self.repository).methods(),
-            *SharedMemoryService(regions).methods(),
+            *self._open_inference.methods(),
             *ImageClassifier(self.repository).methods(),
             *Convolution(self.repository).methods(),
         ]
@@ -98,7 +89,7 @@ class App:
                 shared_port=shared_port,
             ),
             methods,
-            [self._health.add_to, self._reflection.add_to, self._streams.add_to],
+            [self._health.add_to, self._reflection.add_to, self._open_inference.add_to],
         )
 
     @property
@@ -182,7 +173,7 @@ class App:
         self._poller.stop()
         self._health.close()
         self._reflection.close()
-        self._streams.close()
+        self._open_inference.close()
         if self._transport is not None:
             self._transport.stop(self._settings.grace if grace is None else grace)
         if self._metrics is not None:

@@ -107,6 +107,7 @@ OPTIONS = (
     Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", _positive),
     Option("metrics", None, "HOST:PORT for Prometheus (/metrics) and for probes over HTTP (/healthz, /readyz)"),
     Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
+    Option("trace_file", None, "file that traces are appended to, once a TraceSetting call turns them on", Path),
     Option("port_file", None, "file to write the port to once the server is ready", Path),
     Option("log_level", "info", "how much to log", choices=("debug", "info", "warning", "error")),
 )
@@ -134,6 +135,7 @@ class Settings:
     workers: int
     metrics: str | None
     grace: float
+    trace_file: Path | None
     port_file: Path | None
     log_level: str
 

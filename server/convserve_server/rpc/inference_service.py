@@ -17,13 +17,14 @@ from convserve_server.rpc.shared_inputs import with_shared_inputs
 from convserve_server.rpc.signature import Signature
 from convserve_server.rpc.status import fail, guarded, parse
 from convserve_server.rpc.templates import Templates
+from convserve_server.rpc.tracing import Tracer
 
 
 class InferenceService:
     """ModelInfer, for any served model."""
 
-    def __init__(self, models: Models, regions: Regions) -> None:
-        self._models, self._regions = models, regions
+    def __init__(self, models: Models, regions: Regions, tracer: Tracer) -> None:
+        self._models, self._regions, self._tracer = models, regions, tracer
         self.infer: Handler = guarded(self._model_infer)
         """Answers one request, however it came in."""
         self._templates = Templates()
@@ -35,7 +36,7 @@ class InferenceService:
 
     def _model_infer(self, payload: bytes, call: Call) -> None:
         template = self._templates.find(payload)
-        if template is None:
+        if template is None or self._tracer.on:
             self._infer_anew(payload, call)
             return
         model = self._models.find(template.model_name, template.model_version)
@@ -59,6 +60,8 @@ class InferenceService:
         wishes = OutputWishes(request, model.description, self._regions)
         reply = _replier(call, signature, request.id, outputs, wishes or None)
         waiter, reply = queued(request, model, call, reply)
+        if self._tracer.on:
+            reply = self._tracer.around(model.description, request.id, reply)
         if waiter is call and not wishes:
             self._templates.remember(payload, request, signature, outputs)
         model.submit(inputs, waiter, reply)

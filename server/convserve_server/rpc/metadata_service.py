@@ -17,6 +17,7 @@ from convserve_server.rpc.status import parse
 EXTENSIONS = (
     "binary_tensor_data",
     "classification",
+    "logging",
     "model_configuration",
     "model_repository",
     "model_repository(unload_dependents)",
@@ -24,6 +25,7 @@ EXTENSIONS = (
     "schedule_policy",
     "statistics",
     "system_shared_memory",
+    "trace",
 )
 """Extensions of the protocol that work here, under the names that Triton gives them."""
 PLATFORM = "onnxruntime_onnx"

@@ -27,6 +27,7 @@ EXAMPLES = {
     "transport": ("standard", "standard"),
     "workers": ("3", 3),
     "grace": ("2.5", 2.5),
+    "trace_file": ("/var/traces", Path("/var/traces")),
     "port_file": ("/run/port", Path("/run/port")),
     "log_level": ("debug", "debug"),
 }
