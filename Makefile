@@ -31,16 +31,19 @@ INSTALL = $(PYTHON) tools/install.py --venv $(VENV) --runtime "$(RUNTIME)" --tor
 RUN = $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format serve export train proto constraints clean python install-demo install-dev
+.PHONY: help demo test test-containers lint format serve export train proto constraints clean python install-demo install-dev
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install-demo ## export, serve, classify real pictures and find edges, start to finish
 	@$(RUN) tools.demo
 
 test: install-dev ## run all tests
 	@$(RUN) pytest $(PYTEST_FLAGS)
+
+test-containers: install-dev ## run the stack of docker-compose.yml and call it, for real; takes minutes
+	@CONVSERVE_TEST_CONTAINERS=1 $(RUN) pytest tests/e2e/containers --verbose --capture=no $(PYTEST_FLAGS)
 
 lint: install-dev ## check style, types, layers, generated code and proto
 	$(RUN) ruff format --check .
@@ -49,6 +52,7 @@ lint: install-dev ## check style, types, layers, generated code and proto
 	$(VENV)/bin/lint-imports
 	PYTHON=$(PYTHON) tools/generate_proto.sh --check
 	$(VENV)/bin/buf lint
+	$(VENV)/bin/hadolint Dockerfile
 
 format: install-dev ## rewrite the code in the project's style
 	$(RUN) ruff format .

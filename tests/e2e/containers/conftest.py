@@ -51,17 +51,18 @@ def images(engine: Engine, pictures: Path) -> Stack:
     return stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(images: Stack) -> Iterator[Stack]:
     """The project as `docker compose up` makes it: exported, and one server healthy."""
     try:
         images.compose("up", "--detach", "--wait", "--no-build", "server")
         yield images
     finally:
+        images.environment.pop("CONVSERVE_PORT", None)
         images.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def replicas(stack: Stack) -> Stack:
     """Three servers behind Envoy, on 127.0.0.1:8080."""
     stack.environment["CONVSERVE_PORT"] = ""

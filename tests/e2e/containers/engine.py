@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 BESIDE = ROOT.parent / "shared" / "engine" / "engine.sh"
 HERE = Path(__file__).resolve().parent
+BASE_IMAGES = ("debian:bookworm-slim", "envoyproxy/envoy:v1.40-latest")
 SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -73,13 +74,21 @@ class EngineBeside(Engine):
     def prepare(self) -> None:
         if os.geteuid():
             raise NoEngine("starting a Docker engine takes root")
-        self._script("setup")
         for line in self._script("env").splitlines():
             for assignment in shlex.split(line.removeprefix("export ")):
                 name, _, value = assignment.partition("=")
                 self.environment[name] = value.replace("$PATH", os.environ["PATH"])
-        self._script("start", "build")
+        # Set up anew only where it has to be: new base images would void the build cache.
+        if not (Path("/usr/sbin/dockerd").exists() and self._has_images()):
+            self._script("setup")
         self.environment |= {"PIPCONF": self._script("wheels").strip(), "CA_FILE": SYSTEM_CERTIFICATES}
+
+    def _has_images(self) -> bool:
+        try:
+            self._script("start", "build")
+        except NoEngine:
+            return False
+        return self.run(["docker", "image", "inspect", *BASE_IMAGES]).returncode == 0
 
     def built(self) -> None:
         self._script("start", "run")

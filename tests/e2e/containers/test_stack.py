@@ -42,10 +42,10 @@ def test_the_last_lines_tell_how_to_call(stack: Stack) -> None:
     assert told[-1] == "or with any gRPC client, at 127.0.0.1:8001."
 
 
-def test_an_export_that_is_there_already_is_not_made_again(stack: Stack) -> None:
+def test_what_is_there_already_is_not_exported_again(stack: Stack) -> None:
     again = stack.compose("run", "--rm", "-T", "export")
+    assert "there are artifacts already" in again
     assert "published" not in again
-    assert "simple_cnn version 1" in again
 
 
 def test_the_server_cannot_write_or_gain_anything(stack: Stack) -> None:
@@ -97,6 +97,15 @@ def test_a_stop_is_clean_and_quick(stack: Stack) -> None:
     assert stack.inspect(server)["State"]["ExitCode"] == 0
     assert "stopped" in stack.docker("logs", "--tail", "1", server)
     stack.compose("up", "--detach", "--wait", "--no-build", "--no-deps", "server")
+
+
+def test_prometheus_is_told_what_happened(stack: Stack) -> None:
+    """From inside the network: the port of the metrics is not published."""
+    stack.convserve("classify", str(stack.pictures / "cat.jpg"))
+    script = "from urllib.request import urlopen; print(urlopen('http://server:9090/metrics').read().decode())"
+    told = stack.compose("run", "--rm", "-T", "--entrypoint", "python", "client", "-c", script)
+    assert 'convserve_calls_total{code="OK",method="Classify",service="convserve.v1.ImageClassifier"}' in told
+    assert 'convserve_model_info{model="simple_cnn",provider="CPUExecutionProvider",version="1"} 1.0' in told
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("0.5", 1), ("2", min(2, os.cpu_count() or 1))])

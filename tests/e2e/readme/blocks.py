@@ -44,6 +44,12 @@ def commands(block: Block) -> Iterator[Command]:
         yield Command(text, tuple(line for line in output if line.strip()))
 
 
+def section(markdown: str, heading: str) -> list[Command]:
+    """The commands of a section, in order."""
+    text = markdown.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return [command for block in blocks(text) for command in commands(block)]
+
+
 def shape(line: str) -> str:
     """A line without what differs between machines: numbers, the length of bars, spacing."""
     return " ".join(_NUMBER.sub("#", _BAR.sub("", line)).split())

@@ -10,7 +10,7 @@ import pytest
 from convserve_server.rpc.status import CODES
 from convserve_server.settings import OPTIONS
 
-from .blocks import README, Block, Command, blocks, commands, shape
+from .blocks import README, Block, Command, blocks, commands, section, shape
 from .conftest import ADDRESS, ROOT, Place
 
 pytestmark = pytest.mark.timeout(300)
@@ -31,7 +31,9 @@ CONSOLE = [command for block in in_language("console") for command in commands(b
 MAKE = [command for command in CONSOLE if command.text.startswith("make ")]
 PIP = [command for command in CONSOLE if command.text.startswith("pip ")]
 SERVER = [command for command in CONSOLE if command.text.startswith("convserve-server ")]
-OTHER = [command for command in CONSOLE if command not in [*MAKE, *PIP, *SERVER]]
+# tests/e2e/containers runs these.
+CONTAINERS = section(TEXT, "Containers")
+OTHER = [c for c in CONSOLE if c not in [*MAKE, *PIP, *SERVER, *CONTAINERS]]
 
 
 def by_text(command: Command) -> str:
