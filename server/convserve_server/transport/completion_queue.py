@@ -41,6 +41,8 @@ REQUESTED = 64
 BURST = 64
 """Events that a loop takes in before it leads, so that what has come in together is run together."""
 
+QUICK = 0.001
+"""Seconds: a lone call of a method that took less the last time is worked on without waking a thread to read."""
 LAST_ANSWERS = 5.0
 """Seconds that a stop waits for answers to calls that were cancelled when the grace ended."""
 
@@ -58,12 +60,12 @@ def _ignore(event: Any) -> None:
 class _Call:
     """One call of the core's. Its methods are callable from any thread, as those of calls.Call."""
 
-    __slots__ = ("_answered", "_arrived", "_call", "_closed", "_method", "_open", "deadline", "lead", "metadata")
+    __slots__ = ("_answered", "_arrived", "_call", "_closed", "_open", "deadline", "lead", "metadata", "method")
 
     def __init__(self, event: Any, method: Method, transport: CompletionQueueTransport) -> None:
         self.deadline = monotonic_deadline(event.call_details.deadline)
         self.metadata: Sequence[tuple[str, str | bytes]] = event.invocation_metadata
-        self._call, self._method = event.call, method
+        self._call, self.method = event.call, method
         self._open, self._arrived = transport.open_calls, transport.arrived
         self.lead = transport.leads.add
         self._answered = self._closed = False
@@ -96,7 +98,7 @@ class _Call:
     def _send(self, operations: tuple[Any, ...]) -> None:
         # Operations are made anew for each batch: they own memory of the core's while it runs.
         if self._answered:
-            log.error("a call of %s was answered twice", self._method.path, stack_info=True)
+            log.error("a call of %s was answered twice", self.method.path, stack_info=True)
             return
         self._answered = True
         # On a call that was cancelled the operations end without success, which does no harm.
@@ -120,9 +122,9 @@ class _Call:
     def handle(self, payload: bytes) -> None:
         """Have the handler take the call."""
         try:
-            self._method.handler(payload, self)
+            self.method.handler(payload, self)
         except Exception:
-            log.exception("the handler of %s failed", self._method.path)
+            log.exception("the handler of %s failed", self.method.path)
             self.fail(Code.INTERNAL, INTERNAL_ERROR)
 
 
@@ -154,6 +156,7 @@ class CompletionQueueTransport:
         self.arrived: deque[tuple[_Call, bytes]] = deque()
         self.leads: set[Work] = set()
         self._reading = threading.Lock()
+        self._quick: set[Method] = set()
         self._stopping = False
         self._loops = [threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(LOOPS)]
         self.port = bind(self._server, settings)
@@ -179,21 +182,35 @@ class CompletionQueueTransport:
             busy = bool(arrived or leads)
             if reading.acquire(blocking=not busy):
                 try:
-                    alive = self._read(wait=not (arrived or leads))
+                    if not self._read(wait=not (arrived or leads)):
+                        return
+                    if len(arrived) == 1 and not leads and arrived[0][0].method in self._quick:
+                        # Not worth waking another thread to read meanwhile.
+                        self._work()
+                        continue
                 finally:
                     reading.release()
-                if not alive:
-                    return
-            self._handle_and_lead()
+            self._work()
 
-    def _handle_and_lead(self) -> None:
-        """Do what has come in, without the turn to read: a handler may take its time."""
+    def _work(self) -> None:
+        """Handle what has come in and lead one batch. A handler or a batch may take its time."""
+        started = time.perf_counter()
+        method = None
         try:
             while True:
                 call, payload = self.arrived.popleft()
+                method = call.method
                 call.handle(payload)
         except IndexError:
             pass
+        self._lead()
+        if method is not None:
+            if time.perf_counter() - started < QUICK:
+                self._quick.add(method)
+            else:
+                self._quick.discard(method)
+
+    def _lead(self) -> None:
         try:
             work = self.leads.pop()
         except KeyError:

@@ -1,0 +1,41 @@
+"""Freed memory is kept for the next request, where the C library can be told so."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, sys
+from convserve_server.memory import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def request():
+    # Several buffers at a time, freed together, as a large request has them.
+    buffers = [bytearray(b"x" * 4_000_000) for _ in range(3)]
+request()
+before = faults()
+for _ in range(20): request()
+print(faults() - before)
+"""
+
+
+def faults(mode: str) -> int:
+    done = subprocess.run([sys.executable, "-c", FAULTS, mode], capture_output=True, text=True, timeout=60, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_large_buffers_cost_no_new_pages_when_freed_memory_is_kept() -> None:
+    assert faults("kept") < faults("given back") / 10
+
+
+def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convserve_server import memory
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert memory.keep_freed_memory() is False
