@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 
 import pytest
-from convserve_server.rpc.status import CODES
-from convserve_server.settings import OPTIONS
+
+from tools import option_table
 
 from .blocks import README, Block, Command, blocks, commands, section, shape
 from .conftest import ADDRESS, ROOT, Place
@@ -83,17 +82,5 @@ def test_code_runs(block: Block, place: Place) -> None:
 
 
 def test_the_table_of_the_servers_options_is_complete() -> None:
-    """Every option with its variable, default and sentence, and no others."""
-    rows = re.findall(r"^\| `--[a-z-]+` \| `CONVSERVE_\w+` \| .*$", TEXT, re.MULTILINE)
-    declared = [
-        f"| `{option.flag}` | `{option.variable}` | "
-        + ("none" if option.default is None else f"`{option.default}`")
-        + f" | {option.help} |"
-        for option in OPTIONS
-    ]
-    assert rows == declared, "the table should read:\n" + "\n".join(declared)
-
-
-def test_every_status_code_that_the_server_gives_is_explained() -> None:
-    explained = set(re.findall(r"^\| `([A-Z_]+)` \|", TEXT, re.MULTILINE))
-    assert {code.name for code in CODES.values()} <= explained
+    """Every option with its variable, default and sentence, and no others; `python -m tools.option_table` writes it."""
+    assert [table[0] for table in option_table.ROW.finditer(TEXT)] == [option_table.rows()]
