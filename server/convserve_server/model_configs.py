@@ -33,8 +33,6 @@ def read_model_settings(folder: Path, config: str | None, defaults: ModelSetting
     message, text = _read(folder, config)
     if message is None:
         return defaults
-    if match := _ELSEWHERE.search(text):
-        raise ModelBroken(f"its config asks for {match[0]}, which this server does not have")
     if message.name not in ("", folder.name):
         raise ModelBroken(f"its config is for a model '{message.name}', but it lies in {folder.name}")
     if message.platform not in PLATFORMS or message.backend not in BACKENDS:
@@ -65,9 +63,11 @@ def _read(folder: Path, config: str | None) -> tuple[oip.ModelConfig | None, str
     try:
         if config is not None or (folder / "config.json").exists():
             text = config if config is not None else (folder / "config.json").read_text(encoding="utf-8")
+            _check_scheduling(text)
             return json_format.Parse(text, message), text
         if (folder / "config.pbtxt").exists():
             text = (folder / "config.pbtxt").read_text(encoding="utf-8")
+            _check_scheduling(text)
             # Triton's config says much that has no meaning here.
             return text_format.Parse(text, message, allow_unknown_field=True), text
     except (OSError, UnicodeDecodeError) as error:
@@ -75,6 +75,11 @@ def _read(folder: Path, config: str | None) -> tuple[oip.ModelConfig | None, str
     except (json_format.ParseError, text_format.ParseError, RecursionError) as error:
         raise ModelBroken(f"its config is no valid model config: {error}") from error
     return None, ""
+
+
+def _check_scheduling(text: str) -> None:
+    if match := _ELSEWHERE.search(text):
+        raise ModelBroken(f"its config asks for {match[0]}, which this server does not have")
 
 
 def _versions(message: oip.ModelConfig) -> VersionPolicy:
@@ -137,7 +142,12 @@ def _with_runs(settings: ModelSettings, message: oip.ModelConfig) -> ModelSettin
         raise ModelBroken(f"its config's parameter {THREADS} is '{threads}'; it takes a whole number above 0")
     return replace(
         settings,
-        engine=replace(engine, instances=count or engine.instances, threads=int(threads or engine.threads)),
+        engine=replace(
+            engine,
+            instances=count or engine.instances,
+            threads=int(threads or engine.threads),
+            cuda=replace(engine.cuda, instances=count or engine.cuda.instances),
+        ),
     )
 
 

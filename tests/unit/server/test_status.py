@@ -36,6 +36,7 @@ class FailingCall:
     deadline = float("inf")
     metadata = ()
     peer = ""
+    identities: tuple[bytes, ...] = ()
 
     def __init__(self) -> None:
         self.failures: list[tuple[Code, str]] = []

@@ -29,6 +29,7 @@ class FakeCall:
         self.deadline = deadline
         self.metadata: Sequence[tuple[str, str | bytes]] = ()
         self.peer = "ipv4:127.0.0.1:1"
+        self.identities: tuple[bytes, ...] = ()
         self.payloads: list[bytes] = []
         self.failures: list[tuple[Code, str]] = []
         self.gone = False
