@@ -9,12 +9,10 @@ from convserve_proto import vision_pb2
 from numpy.typing import NDArray
 
 from convserve_server.errors import InvalidRequest
+from convserve_server.rpc.wire import length_prefix
 
 Plane = NDArray[np.float32]
 """[rows, columns]"""
-
-_LENGTH_DELIMITED = 2
-_VALUES_KEY = bytes([vision_pb2.Matrix.VALUES_FIELD_NUMBER << 3 | _LENGTH_DELIMITED])
 
 
 def read_matrix(matrix: vision_pb2.Matrix, name: str) -> Plane:
@@ -48,16 +46,6 @@ def append_matrices(message: bytes, fields: Mapping[int, Iterable[Plane]]) -> by
         for plane in planes:
             values = np.ascontiguousarray(plane, "<f4").data.cast("B")
             head = vision_pb2.Matrix(rows=plane.shape[0], columns=plane.shape[1]).SerializeToString()
-            head += _VALUES_KEY + _varint(values.nbytes)
-            parts += (bytes([field << 3 | _LENGTH_DELIMITED]), _varint(len(head) + values.nbytes), head, values)
+            head += length_prefix(vision_pb2.Matrix.VALUES_FIELD_NUMBER, values.nbytes)
+            parts += (length_prefix(field, len(head) + values.nbytes), head, values)
     return b"".join(parts)
-
-
-def _varint(number: int) -> bytes:
-    """Protobuf's variable-length form: 7 bits a byte, lowest first, the top bit set on all but the last."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
