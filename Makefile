@@ -24,6 +24,9 @@ DATA ?=
 VALIDATION ?=
 CHECKPOINT ?= build/simple_cnn.safetensors
 TRAIN_FLAGS ?=
+# What `make bench` and `make soak` are told.
+BENCH_FLAGS ?=
+SOAK_FLAGS ?=
 # Names that `make constraints` leaves at the version that they have, separated by commas.
 HOLD ?=
 
@@ -31,7 +34,7 @@ INSTALL = $(PYTHON) tools/install.py --venv $(VENV) --runtime "$(RUNTIME)" --tor
 RUN = $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-containers lint format serve export train proto constraints clean python install-demo install-dev
+.PHONY: help demo test test-containers lint format serve export bench soak train proto constraints clean python install-demo install-dev
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +66,12 @@ serve: export ## serve artifacts/ (LISTEN=HOST:PORT, SERVE_FLAGS="--provider cpu
 
 export: install-demo ## export the shipped checkpoint to artifacts/, where it is not there yet
 	@$(RUN) convserve_export --out artifacts --skip-if-present
+
+bench: install-dev ## measure convserve beside its peers, about 20 minutes (BENCH_FLAGS="--quick")
+	@$(RUN) benchmarks $(BENCH_FLAGS)
+
+soak: install-dev export ## mixed load with faults, every answer checked (SOAK_FLAGS="--minutes 10")
+	@$(RUN) benchmarks.soak --repository artifacts $(SOAK_FLAGS)
 
 train: install-demo ## train a checkpoint (DATA=..., VALIDATION=..., CHECKPOINT=FILE, TRAIN_FLAGS="--epochs 5")
 	@[ -n "$(DATA)" ] && [ -n "$(VALIDATION)" ] || { \
