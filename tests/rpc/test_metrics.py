@@ -80,7 +80,7 @@ def test_a_request_is_in_each_histogram_of_its_model_and_version(app: App, clien
 
 
 def test_the_provider_that_really_runs_a_model_is_told(app: App) -> None:
-    assert scrape(app)["convserve_model_info", frozenset({"simple_cnn", "1", "CPUExecutionProvider"})] == 1
+    assert scrape(app)["convserve_model_info", frozenset({"simple_cnn", "1", "CPUExecutionProvider", "fp32"})] == 1
 
 
 def test_probes_over_http(app: App) -> None:

@@ -44,8 +44,8 @@ class Busy:
     """Holds a model's only run slot for as long as it is entered."""
 
     def __init__(self, app: App, name: str) -> None:
-        self._model: Any = app.repository.find(name)
-        self._slots = self._model.batcher._idle
+        model: Any = app.repository.find(name)
+        self._slots = model.batcher._idle
 
     def __enter__(self) -> None:
         self._held = self._slots.pop()

@@ -34,11 +34,17 @@ def channel(kind: str, tmp_path: Path) -> Iterator[grpc.Channel]:
 def memory(channel: grpc.Channel) -> Iterator[SharedMemory]:
     """64 bytes, of which those from 8 on are the region r, which begins with A."""
     memory = SharedMemory(create=True, size=64)
-    memory.buf[8:24] = A.tobytes()
+    put(memory, A)
     register(channel, "r", memory.name, 8, 56)
     yield memory
     memory.close()
     memory.unlink()
+
+
+def put(memory: SharedMemory, array: Any) -> None:
+    """Write an array to where the region begins."""
+    assert memory.buf is not None
+    memory.buf[8 : 8 + array.nbytes] = array.tobytes()
 
 
 def register(channel: grpc.Channel, name: str, key: str, offset: int, size: int) -> None:
@@ -68,7 +74,8 @@ def place(tensor: Any, region: str, size: int, offset: int) -> None:
 def test_inputs_and_outputs_pass_through_shared_memory(channel: grpc.Channel, memory: SharedMemory) -> None:
     in_memory = {"shared_memory_region": "r", "shared_memory_byte_size": 40, "shared_memory_offset": 16}
     response = ask(channel, "ModelInfer", request(total=in_memory, difference={}))
-    assert np.array_equal(np.frombuffer(memory.buf[24:40], np.float32).reshape(2, 2), 2 * A)
+    assert memory.buf is not None
+    assert np.array_equal(np.frombuffer(memory.buf, np.float32, 4, 24).reshape(2, 2), 2 * A)
     assert outputs_of_rest(response) == [[0, 0], [0, 0]]
     (total, difference) = response.outputs
     assert (total.name, total.datatype, list(total.shape)) == ("total", "FP32", [2, 2])
@@ -86,7 +93,7 @@ def outputs_of_rest(response: Any) -> Any:
 
 def test_what_is_in_shared_memory_is_read_anew_for_each_call(channel: grpc.Channel, memory: SharedMemory) -> None:
     for value in (5, 7):
-        memory.buf[8:24] = np.full(4, value, np.float32).tobytes()
+        put(memory, np.full(4, value, np.float32))
         assert outputs_of(ask(channel, "ModelInfer", request()))["total"][0, 0] == value + 1
 
 

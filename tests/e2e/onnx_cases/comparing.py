@@ -44,7 +44,7 @@ def outcome(case: Case, channel: grpc.Channel, repository: Path) -> tuple[str, s
         results = [_run(session, feed) for feed in feeds]
     except Exception as error:
         return NOT_RUN, str(error).strip().splitlines()[0]
-    wanted = [expected for _, expected in case.data]
+    wanted: Sequence[Sequence[Any]] = [expected for _, expected in case.data]
     word, reason = EQUAL, _difference(wanted, results, case)
     if reason:
         if _difference(results, [_run(session, feed) for feed in feeds], case):
