@@ -14,6 +14,7 @@ from convserve_server.artifacts import read_artifact
 from convserve_server.counting import CallCounts, counted
 from convserve_server.engine.batcher import Limits
 from convserve_server.engine.cpus import usable_cpus
+from convserve_server.engine.cuda import CudaSettings
 from convserve_server.engine.loading import Loader
 from convserve_server.engine.model_settings import ModelSettings
 from convserve_server.engine.polling import Poller
@@ -214,7 +215,13 @@ def _engine(settings: Settings) -> EngineSettings:
     instances = settings.instances or min(cpus, MAX_INSTANCES)
     threads = settings.threads or max(1, cpus // instances)
     log.info("%d usable CPUs: %d instances a model, %d threads a run", cpus, instances, threads)
-    return EngineSettings(provider=settings.provider, instances=instances, threads=threads)
+    cuda = CudaSettings(
+        instances=settings.instances or CudaSettings.instances,
+        conv_search=settings.cuda_conv_search,
+        tf32=settings.cuda_tf32,
+        graphs=settings.cuda_graphs,
+    )
+    return EngineSettings(provider=settings.provider, instances=instances, threads=threads, cuda=cuda)
 
 
 def _limits(settings: Settings) -> Limits:

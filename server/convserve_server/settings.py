@@ -92,6 +92,16 @@ OPTIONS = (
     ),
     Option("instances", 0, "batches of a model that may run at the same time; 0 chooses by the CPUs", _count),
     Option("threads", 0, "CPU threads of one run; 0 chooses by the CPUs", _count),
+    Option(
+        "cuda_conv_search",
+        "heuristic",
+        "how CUDA finds the fastest convolution for a shape: heuristic, exhaustive (seconds a shape), default",
+        choices=("heuristic", "exhaustive", "default"),
+    ),
+    Option(
+        "cuda_tf32", False, "let CUDA round factors to 10 bits: faster, not what was verified", _yes_or_no, switch=True
+    ),
+    Option("cuda_graphs", False, "try CUDA graphs, keep those that are right and faster", _yes_or_no, switch=True),
     Option("max_batch_size", 64, "rows in one run; larger requests are split and answered as one", _positive),
     Option("max_queue_size", 1024, "rows of a model that may wait; more are refused", _positive),
     Option("max_request_rows", 1024, "rows that one request may have", _positive),
@@ -125,6 +135,9 @@ class Settings:
     provider: str
     instances: int
     threads: int
+    cuda_conv_search: str
+    cuda_tf32: bool
+    cuda_graphs: bool
     max_batch_size: int
     max_queue_size: int
     max_request_rows: int

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from convserve_server.engine.batcher import Batcher
+from convserve_server.engine.cuda import provider_options
 from convserve_server.engine.graph import check_config, describe
+from convserve_server.engine.instances import make_instances
 from convserve_server.engine.model import Array, Description, Reply, Waiter
 from convserve_server.engine.model_settings import ModelSettings
-from convserve_server.engine.session import CPU, Session, SessionInstance, choose_provider
+from convserve_server.engine.session import CPU, CUDA, Session, choose_provider
 from convserve_server.engine.warming import warm_up
 from convserve_server.errors import EngineUnavailable, ModelBroken
 
@@ -81,18 +84,22 @@ class Loader:
         check_config(settings, description)
         labels = {description.outputs[0].name: description.labels} if description.labels else {}
         description = replace(description, output_labels={**labels, **settings.labels})
-        warm_up(session, description, settings.warm_ups, must_run=told is not None)
-        rows = settings.limits.max_batch_size
-        instances = [SessionInstance(session, description, rows) for _ in range(settings.engine.instances)]
+        warm = partial(warm_up, description=description, wanted=settings.warm_ups, must_run=told is not None)
+        instances = make_instances(session, partial(self._open, artifact, settings), description, settings, warm)
         batcher = Batcher(instances, settings.limits, batched=description.batched)
         return LoadedModel(description, session.provider, batcher, settings)
 
     def _session(self, artifact: Artifact, folder: Path, settings: ModelSettings) -> Session:
         try:
-            return Session(artifact.model, artifact.description, self._provider, settings.engine.threads)
+            return self._open(artifact, settings)
         except EngineUnavailable:
             if self._wanted != "auto":
                 raise
             log.exception("CUDA does not work for %s; the CPU takes over", folder)
             self._provider = CPU
-            return Session(artifact.model, artifact.description, self._provider, settings.engine.threads)
+            return self._open(artifact, settings)
+
+    def _open(self, artifact: Artifact, settings: ModelSettings, graphs: bool = False) -> Session:
+        engine = settings.engine
+        options = provider_options(engine.cuda, graphs=graphs) if self._provider == CUDA else None
+        return Session(artifact.model, artifact.description, self._provider, engine.threads, options)

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions and execution providers. The only module of the server that imports onnxruntime."""
+"""ONNX Runtime sessions and execution providers. With binding.py and bfloat16.py, all that imports onnxruntime."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ctypes
 import logging
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from convserve_server.engine.bfloat16 import BFloat16Session
+from convserve_server.engine.cuda import CudaSettings
 from convserve_server.engine.model import Array, Description, TensorSpec
 from convserve_server.errors import EngineUnavailable, ModelBroken
 
@@ -68,6 +69,8 @@ class EngineSettings:
     """Batches of one model that may run at the same time."""
     threads: int = 1
     """CPU threads that one run may use."""
+    cuda: CudaSettings = field(default_factory=CudaSettings)
+    """What holds instead where CUDA runs them."""
 
 
 def check_distributions() -> str:
@@ -143,7 +146,14 @@ class Session:
     one is no tensor of the protocol; EngineUnavailable when another provider than the wanted one would run it.
     """
 
-    def __init__(self, model: bytes | Path, description: Description | None, provider: str, threads: int) -> None:
+    def __init__(
+        self,
+        model: bytes | Path,
+        description: Description | None,
+        provider: str,
+        threads: int,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -154,7 +164,9 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=[(provider, dict(provider_options or {}))]
+            )
         except Exception as error:
             raise ModelBroken(f"ONNX Runtime does not load it: {_first_line(error)}") from error
         got = self._session.get_providers()[0]
@@ -162,6 +174,11 @@ class Session:
             # ONNX Runtime itself only logs this and runs on the CPU.
             raise EngineUnavailable(f"{provider} was asked for, but ONNX Runtime fell back to {got}")
         self.provider = provider
+        self.native = self._session
+        """ONNX Runtime's own."""
+        self.graphs = (provider_options or {}).get("enable_cuda_graph") == "1"
+        """Whether runs that bind their buffers may be captured as CUDA graphs."""
+        self._run_options: tuple[Any, ...] = (_never_captured(),) if self.graphs else ()
         if description is not None:
             self._check_signature(description)
         graph = self._session
@@ -194,8 +211,18 @@ class Session:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Run once. Inputs and outputs are in the order of the description."""
-        outputs: list[Array] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        named = dict(zip(self._inputs, inputs, strict=True))
+        outputs: list[Array] = self._session.run(self._outputs, named, *self._run_options)
         return outputs
+
+
+def _never_captured() -> Any:
+    """Run options for buffers that move: a replay would use those of the capture."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("gpu_graph_id", "-1")
+    return options
 
 
 def _spec(node: Any) -> TensorSpec:
