@@ -49,6 +49,10 @@ class Description:
     preprocessing: Preprocessing | None = None
     output_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Output name to the names of its classes, where they have names."""
+    precision: str = ""
+    """What it is run in: fp32, fp16 or int8; empty where nothing says so."""
+    pixels: TensorSpec | None = None
+    """An input that may be sent in place of the usual one: pixels, UINT8 ``[-1, height, width, 3]``, RGB."""
 
 
 @dataclass(frozen=True, kw_only=True)
