@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from convserve_proto import manifest_pb2
 from torch import Tensor, nn
 
-from convserve_export.cases import Case, TensorSpec
+from convserve_export.cases import Array, Case, TensorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,8 @@ class Candidate:
     """By formula, not by counting the module."""
     labels: tuple[str, ...] = ()
     preprocessing: manifest_pb2.ImagePreprocessing | None = None
+    pictures: Array | None = None
+    """Pictures to verify on, uint8 ``[N, 3, height, width]``; set with ``preprocessing``."""
 
     @property
     def fingerprint(self) -> str:

@@ -25,6 +25,8 @@ class Check:
     passed: bool
     detail: str
     comparisons: tuple[Comparison, ...] = ()
+    required: bool = True
+    """False where a failure leaves something out, and the rest is published."""
 
 
 def first_line(error: BaseException) -> str:

@@ -34,6 +34,7 @@ def classifier(*, name: str, network: SimpleCNN, labels: Sequence[str], pictures
         preprocessing=manifest_pb2.ImagePreprocessing(
             height=HEIGHT, width=WIDTH, color_order="RGB", layout="NCHW", scale=SCALE, mean=MEAN, std=STD
         ),
+        pictures=pictures.numpy(),
     )
 
 

@@ -19,6 +19,7 @@ from convserve_export.report import Report
 if TYPE_CHECKING:
     from convserve_export.exporting import Outcome
 
+PRECISIONS = ("int8", "fp16")
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -78,6 +79,25 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--pictures", type=Path, metavar="PATH", help="folder or .npz of pictures to verify on (default: a few shipped)"
     )
+    add(
+        "--evaluate",
+        type=Path,
+        metavar="PATH",
+        help="labelled pictures (folder of folders, or .npz) to judge faster variants by; without them there are none",
+    )
+    add(
+        "--calibration",
+        type=Path,
+        metavar="PATH",
+        help="pictures that int8 is calibrated on (default: a tenth of --evaluate, which then judges nothing)",
+    )
+    add(
+        "--precisions",
+        type=_precisions,
+        default=PRECISIONS,
+        metavar="LIST",
+        help="what to try with --evaluate (default: int8,fp16)",
+    )
     add("--no-convolve", action="store_true", help="leave out the convolution demo")
     add("--skip-if-present", action="store_true", help="do nothing where that version is already there")
     add("--json", action="store_true", help="print one JSON object instead of text")
@@ -87,6 +107,13 @@ def parser() -> argparse.ArgumentParser:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise BadInput(f"{message} (see --help)")
+
+
+def _precisions(text: str) -> tuple[str, ...]:
+    chosen = tuple(part.strip() for part in text.split(","))
+    if not set(chosen) <= set(PRECISIONS):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of {', '.join(PRECISIONS)}")
+    return chosen
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

@@ -9,17 +9,24 @@ from convserve_export.candidate import Candidate
 from convserve_export.checkpoint import load_checkpoint
 from convserve_export.classifier import classifier
 from convserve_export.errors import BadInput
+from convserve_export.evaluation import MOST_CALIBRATION, Material, material
 from convserve_export.exporting import Order, Outcome, export
 from convserve_export.parameters import layers
-from convserve_export.pictures import load_pictures, shipped_pictures
+from convserve_export.pictures import load_labelled, load_pictures, shipped_pictures
 from convserve_export.report import Report
 from convserve_export.repository import Repository
+from convserve_export.threads import one_thread
 
 MOST_PICTURES = 64
 
 
 def run(options: argparse.Namespace, report: Report) -> list[Outcome]:
     """Do what ``convserve-export`` was asked to; raises BadInput and VerificationFailed."""
+    with one_thread():
+        return _run(options, report)
+
+
+def _run(options: argparse.Namespace, report: Report) -> list[Outcome]:
     if options.model_name == convolution.NAME and not options.no_convolve:
         raise BadInput(
             f"--model-name {convolution.NAME} is the name of the demo; choose another, or leave it out by --no-convolve"
@@ -44,6 +51,8 @@ def run(options: argparse.Namespace, report: Report) -> list[Outcome]:
             candidate=network,
             version=options.model_version,
             expect_parameters=options.expect_parameters,
+            material=_material(options, network.labels),
+            precisions=options.precisions,
             skip_if_present=options.skip_if_present,
         )
     ]
@@ -51,6 +60,16 @@ def run(options: argparse.Namespace, report: Report) -> list[Outcome]:
         # The demo has no weights: a new version of it is worth publishing only where its code has changed.
         orders.append(Order(candidate=convolution.convolution(), skip_if_present=True))
     return export(orders, repository, report)
+
+
+def _material(options: argparse.Namespace, labels: tuple[str, ...]) -> Material | None:
+    """Raises BadInput where the pictures do not fit the network, or are given for nothing."""
+    if options.evaluate is None:
+        if options.calibration is not None:
+            raise BadInput("--calibration is for int8, which is published only if it is judged: give --evaluate, too")
+        return None
+    calibration = load_pictures(options.calibration, MOST_CALIBRATION) if options.calibration else None
+    return material(load_labelled(options.evaluate), calibration, labels)
 
 
 def parameter_table(candidate: Candidate) -> str:

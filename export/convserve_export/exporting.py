@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +10,18 @@ from typing import Any, Protocol
 
 from convserve_proto import checksums, manifest_pb2
 
-from convserve_export import manifest, provenance
+from convserve_export import manifest, provenance, references
 from convserve_export.candidate import Candidate
 from convserve_export.check import Check
 from convserve_export.comparison import Tolerance
 from convserve_export.errors import VerificationFailed
+from convserve_export.evaluation import Material
 from convserve_export.file_checks import EXPECTED_PARAMETERS
 from convserve_export.onnx_graph import to_onnx
 from convserve_export.program import to_program, to_pt2
 from convserve_export.repository import Repository, Staging
 from convserve_export.torchscript import to_torchscript
+from convserve_export.variants import PRECISIONS, Variants
 from convserve_export.verification import verify
 
 TORCHSCRIPT = "model.pt"
@@ -36,6 +38,9 @@ class Order:
     version: int | None = None
     """None is the next free one."""
     expect_parameters: int | None = None
+    material: Material | None = None
+    """Pictures to judge faster variants by; without them there are none."""
+    precisions: tuple[str, ...] = PRECISIONS
     skip_if_present: bool = False
     """Publish nothing where the version, or without one the newest, is this very candidate, intact."""
 
@@ -139,24 +144,44 @@ def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tole
         files[LABELS] = "".join(f"{label}\n" for label in candidate.labels).encode()
     paths = {name: staging.write(name, data) for name, data in files.items()}
     listener.step(candidate, "verifying")
-    checks = []
-    for check in verify(
+    checks = _passed(
         candidate,
-        torchscript=paths[TORCHSCRIPT],
-        pt2=paths[PT2],
-        onnx_file=paths[ONNX],
-        tolerance=tolerance,
-        expect_parameters=order.expect_parameters,
-    ):
+        listener,
+        verify(
+            candidate,
+            torchscript=paths[TORCHSCRIPT],
+            pt2=paths[PT2],
+            onnx_file=paths[ONNX],
+            tolerance=tolerance,
+            expect_parameters=order.expect_parameters,
+        ),
+    )
+    variants = Variants(candidate, files[ONNX], staging.write)
+    checks += _passed(candidate, listener, variants.pixels(tolerance))
+    if order.material is not None:
+        listener.step(candidate, "making and judging faster variants")
+        checks += _passed(candidate, listener, variants.precisions(order.material, order.precisions))
+    files |= {v.file: v.content for v in variants.published}
+    files[references.FILE] = references.references(variants.forms)
+    staging.keep(files)
+    proven = [c.name for c in checks if c.passed and c.name != EXPECTED_PARAMETERS]
+    comparisons = [comparison for c in checks for comparison in c.comparisons]
+    about = manifest.describe(candidate, files=files, tolerance=tolerance, checks=proven, variants=variants.published)
+    return _Prepared(
+        order, staging, about, provenance.describe(comparisons, variants=[a.about for a in variants.attempts])
+    )
+
+
+def _passed(candidate: Candidate, listener: Listener, checks: Iterable[Check]) -> list[Check]:
+    """Go through checks. Raises VerificationFailed, behind the last one, where a required one was not passed."""
+    done = []
+    for check in checks:
         listener.checked(candidate, check)
-        checks.append(check)
-    failures = [f"{candidate.name}: {c.name}: {c.detail}" for c in checks if not c.passed]
+        done.append(check)
+    failures = [f"{candidate.name}: {c.name}: {c.detail}" for c in done if not c.passed and c.required]
     if failures:
         raise VerificationFailed(failures)
-    comparisons = [comparison for c in checks for comparison in c.comparisons]
-    proven = [c.name for c in checks if c.name != EXPECTED_PARAMETERS]
-    about = manifest.describe(candidate, files=files, tolerance=tolerance, checks=proven)
-    return _Prepared(order, staging, about, provenance.describe(comparisons))
+    return done
 
 
 def _publish(prepared: _Prepared) -> Outcome:

@@ -46,9 +46,8 @@ class ModuleForm:
 class RuntimeForm:
     """An ONNX file in ONNX Runtime, on the CPU with one thread: slower than it could be, and the same every time."""
 
-    name = "onnxruntime"
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "onnxruntime") -> None:
+        self.name = name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -17,6 +17,7 @@ from convserve_export.candidate import Candidate
 from convserve_export.cases import TensorSpec
 from convserve_export.comparison import Tolerance
 from convserve_export.parameters import layers
+from convserve_export.variants import Variant
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -24,7 +25,12 @@ TOOLS = ("convserve", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime
 
 
 def describe(
-    candidate: Candidate, *, files: Mapping[str, bytes], tolerance: Tolerance, checks: Iterable[str]
+    candidate: Candidate,
+    *,
+    files: Mapping[str, bytes],
+    tolerance: Tolerance,
+    checks: Iterable[str],
+    variants: Iterable[Variant] = (),
 ) -> manifest_pb2.Manifest:
     """The manifest of a verified candidate, all but its version: the same whenever the same thing is exported."""
     manifest = manifest_pb2.Manifest(
@@ -43,6 +49,7 @@ def describe(
         ],
         verification=manifest_pb2.Verification(atol=tolerance.atol, rtol=tolerance.rtol, checks=checks),
         fingerprint=candidate.fingerprint,
+        variants=[_variant(v) for v in variants],
     )
     manifest.tools.update(tool_versions())
     return manifest
@@ -97,6 +104,17 @@ def read_intact(folder: Path) -> manifest_pb2.Manifest | None:
 
 def _signature(spec: TensorSpec) -> manifest_pb2.TensorSignature:
     return manifest_pb2.TensorSignature(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+
+
+def _variant(variant: Variant) -> manifest_pb2.Variant:
+    return manifest_pb2.Variant(
+        precision=variant.precision,
+        file=variant.file,
+        inputs=[_signature(s) for s in variant.inputs],
+        pixels=variant.pixels,
+        hardware=variant.hardware,
+        gates=variant.gates,
+    )
 
 
 def _parameters(candidate: Candidate) -> manifest_pb2.ParameterCounts:

@@ -56,12 +56,7 @@ def without_dropout(module: nn.Module) -> nn.Module:
 def check_form(candidate: Candidate, form: Form, tolerance: Tolerance) -> Iterator[Check]:
     """A form runs on every case, gives the eager module's outputs within the tolerance, and the same top-1."""
     runs = [run_case(candidate, form, case) for case in candidate.cases]
-    faults = [f"{r.case}: {r.fault}" for r in runs if r.fault]
-    sizes = f"{len(runs)} cases" + (
-        f", batch sizes {', '.join(str(n) for n in sorted({r.case.rows for r in runs}))}" if candidate.batched else ""
-    )
-    more = f" (and {len(faults) - 1} more cases)" if len(faults) > 1 else ""
-    yield Check(f"{form.name} runs at any size", not faults, f"{faults[0]}{more}" if faults else sizes)
+    yield check_runs(candidate, form.name, runs)
     good = [r for r in runs if not r.fault]
     if good:
         yield check_outputs(candidate, form.name, good, tolerance)
@@ -69,6 +64,16 @@ def check_form(candidate: Candidate, form: Form, tolerance: Tolerance) -> Iterat
         yield check_top1(form.name, good, tolerance)
     if candidate.batched:
         yield check_rows(candidate, form, tolerance)
+
+
+def check_runs(candidate: Candidate, form: str, runs: Sequence[Run]) -> Check:
+    """Every case ran, and gave outputs of the right names and shapes."""
+    faults = [f"{r.case}: {r.fault}" for r in runs if r.fault]
+    sizes = f"{len(runs)} cases" + (
+        f", batch sizes {', '.join(str(n) for n in sorted({r.case.rows for r in runs}))}" if candidate.batched else ""
+    )
+    more = f" (and {len(faults) - 1} more cases)" if len(faults) > 1 else ""
+    return Check(f"{form} runs at any size", not faults, f"{faults[0]}{more}" if faults else sizes)
 
 
 def run_case(candidate: Candidate, form: Form, case: Case) -> Run:

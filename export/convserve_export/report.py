@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # they import torch, and this module also speaks where there 
     from convserve_export.exporting import Outcome
 
 
+_MARKS = {(True, True): "ok  ", (True, False): "ok  ", (False, True): "FAIL", (False, False): "no  "}
+
+
 class Report:
     """Listens to an export. With ``as_json`` stdout gets one JSON object and nothing else."""
 
@@ -34,7 +37,7 @@ class Report:
     def checked(self, candidate: Candidate, check: Check) -> None:
         """See Listener."""
         self._checks.append((candidate.name, check))
-        self.say(f"  {'ok  ' if check.passed else 'FAIL'}  {check.name:<30}{check.detail}")
+        self.say(f"  {_MARKS[check.passed, check.required]}  {check.name:<30}{check.detail}")
 
     def end(self, exit_code: int, outcomes: Sequence[Outcome], failures: Sequence[str]) -> None:
         """Say what is where, or what was wrong."""
@@ -63,7 +66,13 @@ class Report:
                 for outcome in outcomes
             ],
             "checks": [
-                {"model": model, "name": check.name, "passed": check.passed, "detail": check.detail}
+                {
+                    "model": model,
+                    "name": check.name,
+                    "passed": check.passed,
+                    "required": check.required,
+                    "detail": check.detail,
+                }
                 for model, check in self._checks
             ],
             "failures": list(failures),

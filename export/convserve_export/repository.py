@@ -120,6 +120,15 @@ class Staging:
         self._written[name] = data
         return path
 
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        """Have these files and no others: writes what is missing, removes what turned out not to be published."""
+        for name in [n for n in self._written if n not in files]:
+            (self.folder / name).unlink()
+            del self._written[name]
+        for name, data in files.items():
+            if self._written.get(name) != data:
+                self.write(name, data)
+
     def publish(self, model: str, version: int | None, rest: Callable[[int], Mapping[str, bytes]]) -> Path:
         """Put the artifact in place as ``version``, or as the next free one, and return where it is.
 

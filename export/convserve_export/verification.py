@@ -7,10 +7,8 @@ argument and not one more file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from convserve_export import forms
 from convserve_export.candidate import Candidate
@@ -24,7 +22,11 @@ from convserve_export.file_checks import (
     check_signature,
 )
 from convserve_export.forms import Form
-from convserve_export.output_checks import check_form, check_inert
+from convserve_export.output_checks import check_form, check_inert, check_rows, check_runs, run_case
+from convserve_export.threads import one_thread
+
+INT8_ROWS = Tolerance(atol=0.05, rtol=0.05)
+"""Rows of an int8 network may differ by a step of its numbers, where a kernel for more rows rounds the other way."""
 
 
 def verify(
@@ -37,7 +39,7 @@ def verify(
     expect_parameters: int | None = None,
 ) -> Iterator[Check]:
     """Every check in turn, cheap ones first, on the files as they will be published. Goes on behind most failures."""
-    with _one_thread():
+    with one_thread():
         yield from _checks(candidate, torchscript, pt2, onnx_file, tolerance, expect_parameters)
 
 
@@ -73,12 +75,22 @@ def _checks(
         yield from check_form(candidate, form, tolerance)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """For small batches torch's threads wait for each other more than they work; on a busy machine, many times more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def verify_variant(candidate: Candidate, path: Path, *, name: str, tolerance: Tolerance | None) -> Iterator[Check]:
+    """An ONNX file that is another form of a proven candidate; ``name`` is what its checks call it.
+
+    Without a tolerance its outputs may be others (how good they are is for gates to say); it must run at any size, and
+    its rows must not depend on each other.
+    """
+    with one_thread():
+        for check in (check_graph(path), check_signature(candidate, path)):
+            yield replace(check, name=f"{name} {check.name}")
+        try:
+            form = forms.RuntimeForm(path, name)
+        except Exception as error:  # see _checks
+            yield Check(f"{name} loads", False, first_line(error))
+            return
+        if tolerance is not None:
+            yield from check_form(candidate, form, tolerance)
+            return
+        yield check_runs(candidate, name, [run_case(candidate, form, case) for case in candidate.cases])
+        yield check_rows(candidate, form, INT8_ROWS)

@@ -30,10 +30,12 @@ def test_both_models_are_published_with_all_their_files_and_nothing_else(exporte
         "simple_cnn/1/manifest.json",
         "simple_cnn/1/manifest.sha256",
         "simple_cnn/1/model.onnx",
+        "simple_cnn/1/model.pixels.onnx",
         "simple_cnn/1/model.pt",
         "simple_cnn/1/model.pt2",
         "simple_cnn/1/provenance.json",
         "simple_cnn/1/provenance.sha256",
+        "simple_cnn/1/references.npz",
         "convolve/1/manifest.json",
         "convolve/1/manifest.sha256",
         "convolve/1/model.onnx",
@@ -41,6 +43,7 @@ def test_both_models_are_published_with_all_their_files_and_nothing_else(exporte
         "convolve/1/model.pt2",
         "convolve/1/provenance.json",
         "convolve/1/provenance.sha256",
+        "convolve/1/references.npz",
     }
 
 

@@ -204,7 +204,7 @@ def publish():
     with Repository(pathlib.Path(sys.argv[1])).staging() as staging:
         staging.write("model.onnx", b"graph" * 1000)
         staging.write("model.pt", b"script" * 1000)
-        staging.publish("m", None, "manifest.json", lambda number: f"version {number}".encode())
+        staging.publish("m", None, lambda number: {"manifest.json": f"version {number}".encode()})
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
