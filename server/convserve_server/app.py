@@ -9,6 +9,7 @@ from functools import partial
 from importlib import metadata
 
 from convserve_proto import open_inference, vision_pb2
+from convserve_proto.cpu_kind import X86, cpu_kind
 
 from convserve_server.artifacts import read_artifact
 from convserve_server.counting import CallCounts, counted
@@ -212,6 +213,7 @@ def _metrics(
 
 def _engine(settings: Settings) -> EngineSettings:
     cpus = max(1, usable_cpus() // settings.workers)
+    cpu = cpu_kind()
     instances = settings.instances or min(cpus, MAX_INSTANCES)
     threads = settings.threads or max(1, cpus // instances)
     log.info("%d usable CPUs: %d instances a model, %d threads a run", cpus, instances, threads)
@@ -221,7 +223,15 @@ def _engine(settings: Settings) -> EngineSettings:
         tf32=settings.cuda_tf32,
         graphs=settings.cuda_graphs,
     )
-    return EngineSettings(provider=settings.provider, instances=instances, threads=threads, cuda=cuda)
+    return EngineSettings(
+        provider=settings.provider,
+        instances=instances,
+        threads=threads,
+        cuda=cuda,
+        precision=settings.precision,
+        cpu=cpu,
+        careful_int8=cpu == X86,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from convserve_proto import manifest_pb2
+from convserve_proto import checksums, manifest_pb2
 from convserve_proto.tensors import NUMPY_TYPES
 from google.protobuf import json_format
 
 from convserve_server.engine.loading import Artifact
 from convserve_server.engine.model import Description, Preprocessing, TensorSpec
+from convserve_server.engine.precision import Variant
 from convserve_server.errors import ModelBroken
 
 log = logging.getLogger(__name__)
@@ -38,14 +40,17 @@ def read_artifact(folder: Path, file: str = MODEL_FILE, *, allow_unverified: boo
     files = {f.name: f for f in manifest.files}
     if MODEL_FILE not in files:
         raise ModelBroken(f"its manifest does not list {MODEL_FILE}; export it again")
-    model = b""
+    contents: dict[str, bytes] = {}
     for listed in files.values():
         content = _read_file(folder, listed.name)
         _check_file(listed, content)
-        if listed.name == MODEL_FILE:
+        if listed.name.endswith(".onnx"):
             # What was hashed is what will be run: the file is not opened a second time.
-            model = content
-    return Artifact(_description(manifest), model)
+            contents[listed.name] = content
+    _check_sidecars(folder)
+    variants = tuple(_variant(v, contents) for v in manifest.variants)
+    learned = manifest.parameters.total > 0
+    return Artifact(_description(manifest), contents[MODEL_FILE], variants, learned)
 
 
 def _read_unverified(folder: Path, file: str) -> Artifact:
@@ -95,18 +100,50 @@ def _check_file(file: manifest_pb2.ArtifactFile, content: bytes) -> None:
         )
 
 
-def _description(manifest: manifest_pb2.Manifest) -> Description:
-    for tensor in (*manifest.inputs, *manifest.outputs):
+def _check_sidecars(folder: Path) -> None:
+    """The manifest and what tells of the export are what they were. Artifacts made by hand have no sidecars."""
+    for sidecar in checksums.SIDECARS:
+        if not (folder / sidecar).exists():
+            continue
+        content = _read_file(folder, sidecar)
+        if faults := checksums.faults(sidecar, content, lambda name: (folder / name).read_bytes()):
+            raise ModelBroken("; ".join(faults))
+
+
+def _variant(variant: manifest_pb2.Variant, contents: Mapping[str, bytes]) -> Variant:
+    if variant.file not in contents:
+        raise ModelBroken(f"its manifest names the variant {variant.file}, and does not list that file")
+    _check_datatypes(variant.inputs)
+    return Variant(
+        precision=variant.precision,
+        model=contents[variant.file],
+        inputs=_specs(variant.inputs),
+        pixels=variant.pixels,
+        hardware=tuple(variant.hardware),
+    )
+
+
+def _specs(tensors: Iterable[manifest_pb2.TensorSignature]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(t.name, t.datatype, tuple(t.shape)) for t in tensors)
+
+
+def _check_datatypes(tensors: Iterable[manifest_pb2.TensorSignature]) -> None:
+    for tensor in tensors:
         if tensor.datatype not in NUMPY_TYPES:
             raise ModelBroken(f"its manifest gives '{tensor.name}' the unknown datatype '{tensor.datatype}'")
+
+
+def _description(manifest: manifest_pb2.Manifest) -> Description:
+    _check_datatypes((*manifest.inputs, *manifest.outputs))
+    for tensor in (*manifest.inputs, *manifest.outputs):
         if manifest.batched and not tensor.shape:
             raise ModelBroken(f"its manifest says that it is batched, but '{tensor.name}' is a scalar")
     description = Description(
         name=manifest.name,
         version=manifest.version,
         task=_TASKS.get(manifest.task, ""),
-        inputs=tuple(TensorSpec(t.name, t.datatype, tuple(t.shape)) for t in manifest.inputs),
-        outputs=tuple(TensorSpec(t.name, t.datatype, tuple(t.shape)) for t in manifest.outputs),
+        inputs=_specs(manifest.inputs),
+        outputs=_specs(manifest.outputs),
         batched=manifest.batched,
         labels=tuple(manifest.labels),
         preprocessing=_preprocessing(manifest) if manifest.HasField("preprocessing") else None,

@@ -53,7 +53,9 @@ def _of_calls(calls: Iterable[CallCounts]) -> Iterator[Metric]:
 
 
 def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
-    info = GaugeMetricFamily("convserve_model_info", "Models that are served.", labels=(*MODEL, "provider"))
+    info = GaugeMetricFamily(
+        "convserve_model_info", "Models that are served.", labels=(*MODEL, "provider", "precision")
+    )
     waiting = GaugeMetricFamily("convserve_queue_rows", "Rows that wait for a run.", labels=MODEL)
     rows = CounterMetricFamily("convserve_rows", "Rows that were run.", labels=MODEL)
     lost = CounterMetricFamily("convserve_unanswered_requests", "Requests without an answer.", labels=(*MODEL, "why"))
@@ -64,7 +66,7 @@ def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
     for model in models:
         of = (model.description.name, str(model.description.version))
         counts, statistics = model.batcher.counts, model.batcher.statistics
-        info.add_metric((*of, model.provider), 1)
+        info.add_metric((*of, model.provider, model.description.precision), 1)
         waiting.add_metric(of, model.batcher.waiting_rows)
         rows.add_metric(of, counts.rows)
         for why in ("refused", "cancelled", "expired"):

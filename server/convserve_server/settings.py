@@ -90,6 +90,12 @@ OPTIONS = (
         "auto (CUDA where it really works, else CPU), cpu, or cuda (CUDA, or no start)",
         choices=("auto", "cpu", "cuda"),
     ),
+    Option(
+        "precision",
+        "auto",
+        "auto (the fastest variant that passed its gates on hardware like this), fp32, fp16, or int8",
+        choices=("auto", "fp32", "fp16", "int8"),
+    ),
     Option("instances", 0, "batches of a model that may run at the same time; 0 chooses by the CPUs", _count),
     Option("threads", 0, "CPU threads of one run; 0 chooses by the CPUs", _count),
     Option(
@@ -133,6 +139,7 @@ class Settings:
     allow_unverified: bool
     listen: str
     provider: str
+    precision: str
     instances: int
     threads: int
     cuda_conv_search: str

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from convserve_server.engine.batcher import Batcher
+from convserve_server.engine.batcher import Batcher, Instance
 from convserve_server.engine.cuda import provider_options
+from convserve_server.engine.entrances import TwoEntrances
 from convserve_server.engine.graph import check_config, describe
 from convserve_server.engine.instances import make_instances
 from convserve_server.engine.model import Array, Description, Reply, Waiter
 from convserve_server.engine.model_settings import ModelSettings
+from convserve_server.engine.precision import CUDA_HARDWARE, Variant, choose
 from convserve_server.engine.session import CPU, CUDA, Session, choose_provider
 from convserve_server.engine.warming import warm_up
 from convserve_server.errors import EngineUnavailable, ModelBroken
@@ -28,6 +30,28 @@ class Artifact:
     description: Description | None
     """None where it has no manifest: then its graph is believed."""
     model: bytes | Path
+    variants: tuple[Variant, ...] = ()
+    learned: bool = False
+    """True where it has learned parameters, which another precision would round."""
+
+    def in_precision(self, wanted: str, hardware: str) -> Artifact:
+        """The artifact with the model of the precision to serve. Raises ModelBroken where there is none such."""
+        told = self.description
+        if told is None:
+            return self
+        precision = choose(wanted, self.variants, hardware, learned=self.learned)
+        chosen = [v for v in self.variants if v.precision == precision]
+        model = next((v.model for v in chosen if not v.pixels), self.model)
+        spec = next((v.inputs[0] for v in chosen if v.pixels), None)
+        return replace(self, description=replace(told, precision=precision, pixels=spec), model=model)
+
+    def by_pixels(self) -> Artifact | None:
+        """What serves requests that send pixels; None where it takes none."""
+        told = self.description
+        if told is None or told.pixels is None:
+            return None
+        model = next(v.model for v in self.variants if v.pixels and v.precision == told.precision)
+        return replace(self, description=replace(told, inputs=(told.pixels,)), model=model)
 
 
 Read = Callable[[Path, str], Artifact]
@@ -75,31 +99,53 @@ class Loader:
         Raises ModelBroken with a sentence when it cannot be trusted, loaded or run; EngineUnavailable when the wanted
         provider does not run it.
         """
-        artifact = self._read(folder, settings.file)
-        told = artifact.description
+        found = self._read(folder, settings.file)
+        told = found.description
         if told is not None and (told.name, str(told.version)) != (name, folder.name):
             raise ModelBroken(f"its manifest says {told.name}/{told.version}, but it lies in {name}/{folder.name}")
-        session = self._session(artifact, folder, settings)
-        description = told or describe(name, int(folder.name), session, settings.batched)
+        artifact, session = self._session(found, folder, settings)
+        description = artifact.description or describe(name, int(folder.name), session, settings.batched)
         check_config(settings, description)
         labels = {description.outputs[0].name: description.labels} if description.labels else {}
         description = replace(description, output_labels={**labels, **settings.labels})
-        warm = partial(warm_up, description=description, wanted=settings.warm_ups, must_run=told is not None)
-        instances = make_instances(session, partial(self._open, artifact, settings), description, settings, warm)
+        instances = self._instances(artifact, session, description, settings)
+        pixels = artifact.by_pixels()
+        if pixels is not None and pixels.description is not None:
+            more = self._instances(pixels, self._open(pixels, settings), pixels.description, settings)
+            instances = [TwoEntrances(*pair) for pair in zip(instances, more, strict=False)]
         batcher = Batcher(instances, settings.limits, batched=description.batched)
         return LoadedModel(description, session.provider, batcher, settings)
 
-    def _session(self, artifact: Artifact, folder: Path, settings: ModelSettings) -> Session:
+    def _instances(
+        self, artifact: Artifact, session: Session, description: Description, settings: ModelSettings
+    ) -> list[Instance]:
+        must_run = artifact.description is not None
+        # What a config says of the inputs to warm up with is of the usual ones.
+        known = {spec.name for spec in description.inputs}
+        wanted = [w for w in settings.warm_ups if known >= {*w.shapes, *w.random}]
+        warm = partial(warm_up, description=description, wanted=wanted, must_run=must_run)
+        return make_instances(session, partial(self._open, artifact, settings), description, settings, warm)
+
+    def _session(self, found: Artifact, folder: Path, settings: ModelSettings) -> tuple[Artifact, Session]:
+        """The artifact in the precision to serve, and a session of it."""
         try:
-            return self._open(artifact, settings)
+            artifact = self._in_precision(found, settings)
+            return artifact, self._open(artifact, settings)
         except EngineUnavailable:
             if self._wanted != "auto":
                 raise
             log.exception("CUDA does not work for %s; the CPU takes over", folder)
             self._provider = CPU
-            return self._open(artifact, settings)
+            artifact = self._in_precision(found, settings)
+            return artifact, self._open(artifact, settings)
+
+    def _in_precision(self, found: Artifact, settings: ModelSettings) -> Artifact:
+        engine = settings.engine
+        return found.in_precision(engine.precision, CUDA_HARDWARE if self._provider == CUDA else engine.cpu)
 
     def _open(self, artifact: Artifact, settings: ModelSettings, graphs: bool = False) -> Session:
         engine = settings.engine
         options = provider_options(engine.cuda, graphs=graphs) if self._provider == CUDA else None
-        return Session(artifact.model, artifact.description, self._provider, engine.threads, options)
+        return Session(
+            artifact.model, artifact.description, self._provider, engine.threads, options, careful=engine.careful_int8
+        )

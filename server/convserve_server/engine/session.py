@@ -69,6 +69,12 @@ class EngineSettings:
     """Batches of one model that may run at the same time."""
     threads: int = 1
     """CPU threads that one run may use."""
+    precision: str = "auto"
+    """auto (the fastest that passed its gates on hardware like this), fp32, fp16 or int8."""
+    cpu: str = ""
+    """The kind of this CPU, as artifacts name the hardware that they were proven on."""
+    careful_int8: bool = False
+    """True where this CPU overflows when it multiplies 8-bit numbers, so that ONNX Runtime must go another way."""
     cuda: CudaSettings = field(default_factory=CudaSettings)
     """What holds instead where CUDA runs them."""
 
@@ -153,6 +159,8 @@ class Session:
         provider: str,
         threads: int,
         provider_options: Mapping[str, str] | None = None,
+        *,
+        careful: bool = False,
     ) -> None:
         import onnxruntime
 
@@ -162,6 +170,8 @@ class Session:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         # An idle server must use no CPU: threads of the pool sleep instead of spinning for the next run.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if careful:
+            options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(

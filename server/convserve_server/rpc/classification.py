@@ -40,7 +40,9 @@ class Classification:
 
     def _response(self, answer: Answer | None) -> vision_pb2.ClassifyResponse:
         response = vision_pb2.ClassifyResponse(
-            model_name=self.description.name, model_version=str(self.description.version)
+            model_name=self.description.name,
+            model_version=str(self.description.version),
+            precision=self.description.precision,
         )
         ranking = None
         if answer is not None:

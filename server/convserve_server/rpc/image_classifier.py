@@ -17,7 +17,7 @@ from convserve_server.engine.model import Model, Models, Preprocessing
 from convserve_server.errors import Cancelled, DeadlineExceeded, InvalidRequest, ModelNotFound, ServerError, TooLarge
 from convserve_server.rpc.classification import Classification
 from convserve_server.rpc.image_files import ignore_pillow_warnings
-from convserve_server.rpc.images import ImageLimits, PixelBudget, decode
+from convserve_server.rpc.images import ImageLimits, PixelBudget, Pixels, decode
 from convserve_server.rpc.preprocessing import Normalizer, Rows, normalizer
 from convserve_server.rpc.status import guarded, parse
 
@@ -50,7 +50,7 @@ class ImageClassifier:
         model = self._models.find(request.model_name or self._only_classifier(), request.model_version)
         normalize = normalizer(_preprocessing(model))
         errors: dict[int, ServerError] = {}
-        rows = self._rows(request, normalize, call, errors)
+        rows = self._rows(request, normalize, call, errors, in_graph=model.description.pixels is not None)
         classification = Classification(call, model.description, len(request.images), errors, top_k)
         if len(rows) == 0:
             classification.reply(None)
@@ -80,9 +80,18 @@ class ImageClassifier:
         raise InvalidRequest(f"several image classifiers are served: set model_name to one of {', '.join(names)}")
 
     def _rows(
-        self, request: vision_pb2.ClassifyRequest, normalize: Normalizer, call: Call, errors: dict[int, ServerError]
-    ) -> Rows:
-        """The rows of the images that can be read, in order; why the others cannot goes into ``errors``, by index."""
+        self,
+        request: vision_pb2.ClassifyRequest,
+        normalize: Normalizer,
+        call: Call,
+        errors: dict[int, ServerError],
+        *,
+        in_graph: bool,
+    ) -> Rows | Pixels:
+        """The rows of the images that can be read, in order; why the others cannot goes into ``errors``, by index.
+
+        Pixels as they are where the model's preprocessing is ``in_graph``.
+        """
         budget = PixelBudget(self._limits)
         pixels = normalize.empty(len(request.images))
         row = 0
@@ -95,7 +104,7 @@ class ImageClassifier:
                 errors[index] = error
             else:
                 row += 1
-        return normalize.rows(pixels[:row])
+        return pixels[:row] if in_graph else normalize.rows(pixels[:row])
 
 
 def _preprocessing(model: Model) -> Preprocessing:

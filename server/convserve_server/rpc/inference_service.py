@@ -11,6 +11,7 @@ from convserve_server.calls import Call, Handler, Method
 from convserve_server.engine.model import Answer, Model, Models
 from convserve_server.errors import ModelNotFound, ServerError
 from convserve_server.rpc.output_parameters import OutputWishes
+from convserve_server.rpc.pixel_input import by_pixels, with_pixels
 from convserve_server.rpc.queueing import queued
 from convserve_server.rpc.regions import Regions
 from convserve_server.rpc.shared_inputs import with_shared_inputs
@@ -29,6 +30,7 @@ class InferenceService:
         """Answers one request, however it came in."""
         self._templates = Templates()
         self._signatures: WeakKeyDictionary[Model, Signature] = WeakKeyDictionary()
+        self._pixel_signatures: WeakKeyDictionary[Model, Signature] = WeakKeyDictionary()
 
     def methods(self) -> list[Method]:
         """Every method of this part of the service."""
@@ -40,7 +42,8 @@ class InferenceService:
             self._infer_anew(payload, call)
             return
         model = self._models.find(template.model_name, template.model_version)
-        if self._signature(model) is not template.signature:
+        known = (self._signature(model), self._pixel_signatures.get(model))
+        if template.signature not in known:
             # The newest version is another one by now.
             self._infer_anew(payload, call)
             return
@@ -53,7 +56,7 @@ class InferenceService:
         if not request.model_name:
             raise ModelNotFound("the request names no model; set model_name")
         model = self._models.find(request.model_name, request.model_version)
-        signature = self._signature(model)
+        signature = self._signature(model, pixels=with_pixels(model.description, request))
         request = with_shared_inputs(request, self._regions)
         inputs = signature.inputs(request)
         outputs = signature.requested(request)
@@ -67,10 +70,12 @@ class InferenceService:
         model.submit(inputs, waiter, reply)
         call.lead(model.lead)
 
-    def _signature(self, model: Model) -> Signature:
-        signature = self._signatures.get(model)
+    def _signature(self, model: Model, *, pixels: bool = False) -> Signature:
+        signatures = self._pixel_signatures if pixels else self._signatures
+        signature = signatures.get(model)
         if signature is None:
-            signature = self._signatures[model] = Signature(model.description)
+            description = by_pixels(model.description) if pixels else model.description
+            signature = signatures[model] = Signature(description)
         return signature
 
 

@@ -9,7 +9,7 @@ from convserve_proto import open_inference as oip
 from google.protobuf.message import Message
 
 from convserve_server.calls import Method
-from convserve_server.engine.model import Models
+from convserve_server.engine.model import Model, Models
 from convserve_server.errors import ModelNotFound, ModelNotReady
 from convserve_server.rpc.simple import simple_methods
 from convserve_server.rpc.status import parse
@@ -101,9 +101,21 @@ class MetadataService:
             name=description.name,
             versions=[str(v) for v in self._models.versions(description.name)],
             platform=PLATFORM,
-            properties={"provider": model.provider, "task": description.task, "version": str(description.version)},
+            properties=_properties(model),
         )
         for specs, tensors in ((description.inputs, response.inputs), (description.outputs, response.outputs)):
             for spec in specs:
                 tensors.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
         return response
+
+
+def _properties(model: Model) -> dict[str, str]:
+    """What the protocol has no field for."""
+    description, pixels = model.description, model.description.pixels
+    properties = {"provider": model.provider, "task": description.task, "version": str(description.version)}
+    if description.precision:
+        properties["precision"] = description.precision
+    if pixels is not None:
+        # In place of the usual input.
+        properties["pixel_input"] = f"{pixels.name} {pixels.datatype} {list(pixels.shape)}"
+    return properties

@@ -20,13 +20,15 @@ class SharedMemoryService:
 
     def methods(self) -> list[Method]:
         """Every method of this part of the service."""
-        cuda = ("CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister")
         return simple_methods(
             {
                 "SystemSharedMemoryStatus": self._status,
                 "SystemSharedMemoryRegister": self._register,
                 "SystemSharedMemoryUnregister": self._unregister,
-                **dict.fromkeys(cuda, _refuse),
+                # Nothing of CUDA's is ever registered: true answers, which clients ask for before they begin.
+                "CudaSharedMemoryStatus": lambda payload: oip.CudaSharedMemoryStatusResponse(),
+                "CudaSharedMemoryRegister": _refuse,
+                "CudaSharedMemoryUnregister": lambda payload: oip.CudaSharedMemoryUnregisterResponse(),
             }
         )
 

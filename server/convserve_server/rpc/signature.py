@@ -35,7 +35,10 @@ class Signature:
         self._outputs = description.outputs
         self._output_places = {spec.name: i for i, spec in enumerate(description.outputs)}
         self._all_outputs = tuple(range(len(description.outputs)))
-        self._head = ModelInferResponse(model_name=self._model, model_version=self._version).SerializeToString()
+        head = ModelInferResponse(model_name=self._model, model_version=self._version)
+        if description.precision:
+            head.parameters["precision"].string_param = description.precision
+        self._head = head.SerializeToString()
         self._described: dict[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]], bytes] = {}
 
     @property

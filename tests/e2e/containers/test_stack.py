@@ -107,7 +107,8 @@ def test_prometheus_is_told_what_happened(stack: Stack) -> None:
     script = "from urllib.request import urlopen; print(urlopen('http://server:9090/metrics').read().decode())"
     told = stack.compose("run", "--rm", "-T", "--entrypoint", "python", "client", "-c", script)
     assert 'convserve_calls_total{code="OK",method="Classify",service="convserve.v1.ImageClassifier"}' in told
-    assert 'convserve_model_info{model="simple_cnn",provider="CPUExecutionProvider",version="1"} 1.0' in told
+    labels = 'model="simple_cnn",precision="fp32",provider="CPUExecutionProvider",version="1"'
+    assert f"convserve_model_info{{{labels}}} 1.0" in told
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("0.5", 1), ("2", min(2, os.cpu_count() or 1))])
