@@ -169,8 +169,10 @@ def test_bad_registrations_hear_the_code(channel: grpc.Channel, memory: SharedMe
     assert refused(channel, "SystemSharedMemoryStatus", unknown)[0] is grpc.StatusCode.NOT_FOUND
 
 
-def test_cuda_shared_memory_is_refused(channel: grpc.Channel) -> None:
-    for rpc in ("CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister"):
-        code, sentence = refused(channel, rpc, b"")
-        assert code is grpc.StatusCode.UNIMPLEMENTED
-        assert "CUDA shared memory is not supported" in sentence
+def test_cuda_shared_memory_is_refused_and_there_is_none(channel: grpc.Channel) -> None:
+    code, sentence = refused(channel, "CudaSharedMemoryRegister", b"")
+    assert code is grpc.StatusCode.UNIMPLEMENTED
+    assert "CUDA shared memory is not supported" in sentence
+    # Triton's examples forget all regions before they begin.
+    ask(channel, "CudaSharedMemoryUnregister")
+    assert not ask(channel, "CudaSharedMemoryStatus").regions

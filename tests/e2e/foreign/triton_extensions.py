@@ -118,6 +118,7 @@ def shared_memory(client: Any) -> dict[str, Any]:
         left = list(client.get_system_shared_memory_status(as_json=True).get("regions", {}))
     finally:
         shm.destroy_shared_memory_region(region)
+    client.unregister_cuda_shared_memory()
     cuda = refusal(lambda: client.register_cuda_shared_memory("x", b"aGFuZGxl", 0, 1))
     return {"status": status, "total": total, "again": again, "left": left, "cuda": cuda}
 
