@@ -18,9 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server until SIGTERM or SIGINT. Returns 0 after a clean stop, 1 when it could not start."""
     try:
         settings = read_settings(arguments)
-        logging.basicConfig(
-            level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s"
-        )
+        # A measurement speaks for itself.
+        level = "warning" if settings.tune and settings.log_level == "info" else settings.log_level
+        logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s")
         return _run(settings)
     except StartupError as error:
         print(f"convserve-server: {error}", file=sys.stderr)
@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> int:
+    if settings.tune:
+        from convserve_server.tuning.command import tune
+
+        return tune(settings)
     # Each way imports what it needs, and the parent of several workers needs little.
     if settings.workers > 1:
         from convserve_server.workers.supervisor import Supervisor

@@ -120,6 +120,13 @@ OPTIONS = (
         "auto (fast for versions of grpcio that it was tested with, else standard), fast, or standard",
         choices=("auto", "fast", "standard"),
     ),
+    Option(
+        "tune",
+        False,
+        "measure a few settings on this machine, print the best and exit; takes less than a minute",
+        _yes_or_no,
+        switch=True,
+    ),
     Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", _positive),
     Option("metrics", None, "HOST:PORT for Prometheus (/metrics) and for probes over HTTP (/healthz, /readyz)"),
     Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
@@ -152,6 +159,7 @@ class Settings:
     max_message_bytes: int
     max_calls: int
     transport: str
+    tune: bool
     workers: int
     metrics: str | None
     grace: float

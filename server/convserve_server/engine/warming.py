@@ -22,7 +22,7 @@ def warm_up(session: Session, description: Description, wanted: Sequence[WarmUp]
     for, it is not known that it takes zeros and free axes of 1, so that failure is only logged.
     """
     for plan in wanted or (WarmUp(),):
-        inputs = tuple(_filled(spec, plan, description.batched) for spec in description.inputs)
+        inputs = tuple(filled(spec, plan, description.batched) for spec in description.inputs)
         for _ in range(plan.runs):
             try:
                 session.run(inputs)
@@ -35,7 +35,8 @@ def warm_up(session: Session, description: Description, wanted: Sequence[WarmUp]
                 return
 
 
-def _filled(spec: TensorSpec, plan: WarmUp, batched: bool) -> Array:
+def filled(spec: TensorSpec, plan: WarmUp, batched: bool) -> Array:
+    """An input for a run as ``plan`` says; free axes are 1 long where it says nothing."""
     smallest = tuple(1 if d == -1 else d for d in spec.shape)
     rows = (plan.rows,) if batched else ()
     shape = (*rows, *plan.shapes.get(spec.name, smallest[len(rows) :]))

@@ -29,6 +29,7 @@ EXAMPLES = {
     "max_calls": ("5", 5),
     "metrics": ("127.0.0.1:9090", "127.0.0.1:9090"),
     "transport": ("standard", "standard"),
+    "tune": ("yes", True),
     "workers": ("3", 3),
     "grace": ("2.5", 2.5),
     "trace_file": ("/var/traces", Path("/var/traces")),

@@ -1,0 +1,1 @@
+"""convserve-server --tune: which settings serve a model fastest on this machine."""
