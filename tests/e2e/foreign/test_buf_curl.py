@@ -78,6 +78,29 @@ def test_the_inference_service_takes_typed_contents_and_answers_raw(address: str
     assert np.isfinite(logits).all()
 
 
+@pytest.mark.parametrize(
+    ("method", "request_", "expected"),
+    [
+        ("ServerLive", {}, {"live": True}),
+        ("ServerReady", {}, {"ready": True}),
+        ("ModelReady", {"name": "simple_cnn"}, {"ready": True}),
+        ("ServerMetadata", {}, {"name": "convserve"}),
+        ("ModelMetadata", {"name": "simple_cnn"}, {"platform": "onnxruntime_onnx", "versions": ["1"]}),
+        ("ModelConfig", {"name": "simple_cnn"}, {}),
+        ("ModelStatistics", {"name": "simple_cnn"}, {}),
+        ("RepositoryIndex", {"ready": True}, {}),
+        ("TraceSetting", {}, {}),
+        ("LogSettings", {}, {}),
+        ("SystemSharedMemoryStatus", {}, {}),
+    ],
+)
+def test_what_is_only_asked_is_answered(
+    address: str, method: str, request_: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    reply = answer(address, f"inference.GRPCInferenceService/{method}", request_)
+    assert {key: reply[key] for key in expected} == expected
+
+
 def test_the_image_classifier_takes_pixels(address: str) -> None:
     pixels = {"height": 32, "width": 32, "channels": 3, "data": base64.b64encode(bytes(3072)).decode()}
     reply = answer(address, "convserve.v1.ImageClassifier/Classify", {"images": [{"pixels": pixels}], "topK": 10})
