@@ -8,9 +8,9 @@ import sys
 
 import grpc
 import numpy as np
-from kserve import InferenceGRPCClient, InferInput, InferRequest
-from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+from kserve import InferenceGRPCClient, InferInput, InferRequest  # type: ignore[import-not-found]
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb  # type: ignore[import-not-found]
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub  # type: ignore[import-not-found]
 
 
 async def through_the_client(address: str) -> dict[str, object]:

@@ -6,8 +6,8 @@ import json
 import sys
 
 import grpc
-from mlserver.grpc import dataplane_pb2 as pb
-from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
+from mlserver.grpc import dataplane_pb2 as pb  # type: ignore[import-not-found]
+from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub  # type: ignore[import-not-found]
 
 
 def main(address: str) -> None:
