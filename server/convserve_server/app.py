@@ -197,11 +197,6 @@ def make_repository(settings: Settings) -> Repository:
 def _metrics(
     settings: Settings, repository: Repository, counts: list[CallCounts], ready: Callable[[], bool]
 ) -> MetricsEndpoint:
-    if settings.workers > 1:
-        raise InvalidSettings(
-            f"--metrics counts the calls of one process, and --workers asks for {settings.workers}: "
-            "leave one of them out, or start several servers"
-        )
     try:
         from convserve_server.metrics import Metrics
     except ImportError as error:

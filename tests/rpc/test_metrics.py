@@ -106,10 +106,6 @@ def test_not_ready_while_there_is_nothing_to_call(tmp_path: Path) -> None:
     [
         ({"metrics": "9090"}, "the address for metrics is '9090'; give HOST:PORT"),
         ({"metrics": "192.0.2.1:9090"}, "cannot serve metrics on 192.0.2.1:9090: "),
-        (
-            {"metrics": "127.0.0.1:0", "workers": 2},
-            "--metrics counts the calls of one process, and --workers asks for 2",
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_sentence(

@@ -44,7 +44,7 @@ def work(settings: Settings, number: int, pipe: Connection, late: bool) -> None:
             if late:
                 app.listen()
             app.serve()
-            _tell(pipe, Serving())
+            _tell(pipe, Serving(app.metrics_port))
             threading.Thread(target=_await_stop, args=(pipe, stopping), daemon=True).start()
             stopping.wait()
     except StartupError as error:

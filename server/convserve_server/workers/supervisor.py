@@ -11,14 +11,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
 
 from convserve_server.errors import InvalidSettings, StartupError
+from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.port_file import write_port
 from convserve_server.settings import Settings
 from convserve_server.workers.guard import PortGuard
 from convserve_server.workers.restarts import RestartPolicy
 from convserve_server.workers.slot import STOP_SIGNALS, Slot, Stage, Target
-from convserve_server.workers.words import CannotStart
+from convserve_server.workers.words import CannotStart, Serving
+
+if TYPE_CHECKING:
+    from convserve_server.workers.metrics import WorkerMetrics
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +45,7 @@ class Supervisor:
         self._given, self._clock = settings, clock
         self._target, self._policy = target or _work, policy or RestartPolicy()
         self._slots: list[Slot] = []
+        self._metrics: WorkerMetrics | None = None
         self._open = False
         """True once all have loaded: who comes later need not wait for the others."""
         self._ready = False
@@ -59,9 +65,15 @@ class Supervisor:
                 "--repository-mode explicit has callers load models, and a call reaches one worker of several: "
                 "with --workers take --repository-mode poll, which all of them follow, or leave one of the two out"
             )
-        with contextlib.closing(PortGuard(self._given.listen)) as guard, _signals() as signals:
+        with (
+            contextlib.closing(PortGuard(self._given.listen)) as guard,
+            self._endpoint(),
+            _signals() as signals,
+        ):
             settings = copy.copy(self._given)
             settings.listen, settings.port_file = guard.address, None
+            if self._metrics is not None:
+                settings.metrics = "127.0.0.1:0"
             log.info("%d workers share %s", settings.workers, guard.address)
             numbers = range(1, settings.workers + 1)
             self._slots = [Slot(n, settings, self._target, self._policy) for n in numbers]
@@ -77,6 +89,25 @@ class Supervisor:
             raise StartupError(self._failure)
         log.info("stopped")
         return self.exit_code
+
+    @contextlib.contextmanager
+    def _endpoint(self) -> Iterator[None]:
+        """Metrics and probes over HTTP, where they are wanted: one endpoint speaks for all workers."""
+        if self._given.metrics is None:
+            yield
+            return
+        self._metrics = _worker_metrics()
+        endpoint = MetricsEndpoint(self._given.metrics, self._metrics.text, self._anyone_serves)
+        endpoint.start()
+        log.info("metrics at port %d: /metrics, /healthz, /readyz", endpoint.port)
+        try:
+            yield
+        finally:
+            endpoint.stop()
+
+    def _anyone_serves(self) -> bool:
+        """Whether to send calls here: all were ready once, and while one is started again the others serve."""
+        return self._ready and not self._stopping and any(slot.stage is Stage.SERVING for slot in self._slots)
 
     def _start(self, slot: Slot) -> None:
         slot.start(late=self._open)
@@ -108,6 +139,8 @@ class Supervisor:
 
     def _hear(self, slot: Slot, port: int) -> None:
         for report in slot.reports(self._clock()):
+            if self._metrics is not None and isinstance(report, Serving) and report.metrics_port is not None:
+                self._metrics.serving(slot.number, report.metrics_port)
             if isinstance(report, CannotStart):
                 log.error("worker %d: %s", slot.number, report.reason)
                 if not self._open and self._failure is None:
@@ -132,6 +165,8 @@ class Supervisor:
     def _ended(self, slot: Slot) -> None:
         drained, served = slot.stage is Stage.SERVING, self._clock() - slot.serving_since
         code = slot.bury()
+        if self._metrics is not None:
+            self._metrics.ended(slot.number)
         if self._stopping:
             if code and self._failure is None and not self.exit_code:
                 log.error("worker %d did not drain: %s", slot.number, _how(code))
@@ -171,6 +206,16 @@ class Supervisor:
             if slot.process is not None:
                 log.error("worker %d %s", slot.number, why)
                 slot.kill()
+
+
+def _worker_metrics() -> WorkerMetrics:
+    try:
+        from convserve_server.workers.metrics import WorkerMetrics
+    except ImportError as error:
+        raise InvalidSettings(
+            f"--metrics needs prometheus-client ({error}): pip install 'convserve[metrics]', or leave it out"
+        ) from error
+    return WorkerMetrics()
 
 
 def _work(settings: Settings, number: int, pipe: Connection, late: bool) -> None:

@@ -22,6 +22,9 @@ class Loaded:
 class Serving:
     """From a worker: it is ready."""
 
+    metrics_port: int | None = None
+    """Where it tells its metrics, on 127.0.0.1."""
+
 
 @dataclass(frozen=True)
 class CannotStart:

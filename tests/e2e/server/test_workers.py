@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -247,6 +248,32 @@ def test_callers_cannot_load_models_of_one_worker_alone(tmp_path: Path) -> None:
     with server(tmp_path, "--repository-mode", "explicit") as running:
         assert running.process.wait(30) == 1
     assert "--repository-mode explicit" in running.log.read_text()
+
+
+def test_metrics_and_probes_speak_for_all_workers_and_counts_never_fall(tmp_path: Path) -> None:
+    with server(tmp_path, "--metrics", "127.0.0.1:0") as running, connected(running) as channels:
+        found = re.search(r"INFO +metrics at port (\d+)", running.log.read_text())
+        assert found
+        address = f"http://127.0.0.1:{found[1]}"
+
+        def read(path: str) -> str:
+            with urllib.request.urlopen(address + path, timeout=10) as answer:
+                return str(answer.read().decode())
+
+        def rows() -> float:
+            (line,) = [x for x in read("/metrics").splitlines() if x.startswith("convserve_rows_total{")]
+            return float(line.rpartition(" ")[2])
+
+        assert read("/readyz") == "ready\n"
+        before = rows()
+        assert before == len(channels)
+        for channel in channels:
+            infer(channel, 1)
+        assert rows() == before + len(channels)
+        kill(processes(running)[1], signal.SIGKILL)
+        until(lambda: running.log.read_text().count("worker 1: listening") == 2, "it was started again")
+        assert rows() == before + len(channels)
+        assert running.stop() == 0
 
 
 def test_a_crash_loop_ends_in_an_error(caplog: pytest.LogCaptureFixture) -> None:
