@@ -22,6 +22,10 @@ BACKENDS = ("", "onnxruntime")
 THREADS = "intra_op_thread_count"
 """The parameter that gives the CPU threads of one run, under the name that Triton's ONNX Runtime backend has for it."""
 
+PRECISION = "precision"
+"""The parameter that says which variant of the model is served, as the server's option --precision does for all."""
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
+
 _ELSEWHERE = re.compile(r"\b(sequence_?batching|ensemble_?scheduling)\b", re.IGNORECASE)
 
 
@@ -140,12 +144,16 @@ def _with_runs(settings: ModelSettings, message: oip.ModelConfig) -> ModelSettin
     threads = message.parameters[THREADS].string_value if THREADS in message.parameters else ""
     if threads and not (threads.isdecimal() and int(threads)):
         raise ModelBroken(f"its config's parameter {THREADS} is '{threads}'; it takes a whole number above 0")
+    precision = message.parameters[PRECISION].string_value if PRECISION in message.parameters else engine.precision
+    if precision not in PRECISIONS:
+        raise ModelBroken(f"its config's parameter {PRECISION} is '{precision}'; it takes {', '.join(PRECISIONS)}")
     return replace(
         settings,
         engine=replace(
             engine,
             instances=count or engine.instances,
             threads=int(threads or engine.threads),
+            precision=precision,
             cuda=replace(engine.cuda, instances=count or engine.cuda.instances),
         ),
     )

@@ -232,6 +232,7 @@ BAD_CONFIGS: list[tuple[dict[str, Any] | str, str]] = [
     ({"output": [{"name": "y", "label_filename": "../names"}]}, "not inside of its folder"),
     ({"output": [{"name": "y", "label_filename": "names"}]}, "labels names cannot be read"),
     ({"parameters": {"intra_op_thread_count": {"string_value": "x"}}}, "intra_op_thread_count is 'x'"),
+    ({"parameters": {"precision": {"string_value": "fp8"}}}, "precision is 'fp8'; it takes auto, fp32, fp16, int8"),
     ({"instance_group": [{"kind": "KIND_GPU"}]}, "started with --provider cpu"),
     ({"dynamic_batching": {"priority_levels": 2}}, "default level 0 is none of them"),
     ({"dynamic_batching": {"default_queue_policy": {"timeout_action": "DELAY"}}}, "timeout action DELAY"),

@@ -19,7 +19,7 @@ CONFIG: dict[str, Any] = {
     "max_batch_size": 16,
     "version_policy": {"latest": {"num_versions": 2}},
     "instance_group": [{"count": 3}],
-    "parameters": {"intra_op_thread_count": {"string_value": "2"}},
+    "parameters": {"intra_op_thread_count": {"string_value": "2"}, "precision": {"string_value": "fp32"}},
     "dynamic_batching": {
         "max_queue_delay_microseconds": 100,
         "priority_levels": 4,
@@ -54,6 +54,7 @@ def test_a_model_with_a_config_is_served_by_it(channel: grpc.Channel) -> None:
     assert (told.max_batch_size, told.version_policy.latest.num_versions) == (16, 2)
     assert [(g.count, g.kind) for g in told.instance_group] == [(3, 2)]
     assert told.parameters["intra_op_thread_count"].string_value == "2"
+    assert told.parameters["precision"].string_value == "fp32"
     batching = told.dynamic_batching
     assert (batching.max_queue_delay_microseconds, batching.priority_levels) == (100, 4)
     assert batching.default_queue_policy.default_timeout_microseconds == 500_000

@@ -65,6 +65,7 @@ def _fill(config: ModelConfig, model: LoadedModel) -> None:
     if on_gpu:
         group.gpus.append(0)
     config.parameters["intra_op_thread_count"].string_value = str(settings.engine.threads)
+    config.parameters["precision"].string_value = settings.engine.precision
     for plan in settings.warm_ups:
         warm_up = config.model_warmup.add(name="warm-up", batch_size=plan.rows, count=plan.runs)
         for spec in description.inputs:
