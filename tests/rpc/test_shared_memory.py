@@ -176,3 +176,5 @@ def test_cuda_shared_memory_is_refused_and_there_is_none(channel: grpc.Channel) 
     # Triton's examples forget all regions before they begin.
     ask(channel, "CudaSharedMemoryUnregister")
     assert not ask(channel, "CudaSharedMemoryStatus").regions
+    code, _ = refused(channel, "CudaSharedMemoryStatus", oip.CudaSharedMemoryStatusRequest(name="x"))
+    assert code is grpc.StatusCode.NOT_FOUND

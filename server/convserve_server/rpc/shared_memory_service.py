@@ -6,7 +6,7 @@ from convserve_proto import open_inference as oip
 from google.protobuf.message import Message
 
 from convserve_server.calls import Method
-from convserve_server.errors import Unsupported
+from convserve_server.errors import RegionNotFound, Unsupported
 from convserve_server.rpc.regions import Regions
 from convserve_server.rpc.simple import simple_methods
 from convserve_server.rpc.status import parse
@@ -25,10 +25,9 @@ class SharedMemoryService:
                 "SystemSharedMemoryStatus": self._status,
                 "SystemSharedMemoryRegister": self._register,
                 "SystemSharedMemoryUnregister": self._unregister,
-                # Nothing of CUDA's is ever registered: true answers, which clients ask for before they begin.
-                "CudaSharedMemoryStatus": lambda payload: oip.CudaSharedMemoryStatusResponse(),
-                "CudaSharedMemoryRegister": _refuse,
-                "CudaSharedMemoryUnregister": lambda payload: oip.CudaSharedMemoryUnregisterResponse(),
+                "CudaSharedMemoryStatus": _no_cuda_regions,
+                "CudaSharedMemoryRegister": _refuse_cuda,
+                "CudaSharedMemoryUnregister": _forget_cuda,
             }
         )
 
@@ -56,7 +55,23 @@ class SharedMemoryService:
         return oip.SystemSharedMemoryUnregisterResponse()
 
 
-def _refuse(payload: bytes) -> Message:
+# Nothing of CUDA's is ever registered, so the answers of these two are true; clients call them before they begin.
+
+
+def _no_cuda_regions(payload: bytes) -> Message:
+    request = parse(oip.CudaSharedMemoryStatusRequest, payload)
+    if request.name:
+        raise RegionNotFound(f"Unable to find cuda shared memory region: '{request.name}'; there are none")
+    return oip.CudaSharedMemoryStatusResponse()
+
+
+def _forget_cuda(payload: bytes) -> Message:
+    parse(oip.CudaSharedMemoryUnregisterRequest, payload)
+    return oip.CudaSharedMemoryUnregisterResponse()
+
+
+def _refuse_cuda(payload: bytes) -> Message:
+    parse(oip.CudaSharedMemoryRegisterRequest, payload)
     raise Unsupported(
         "CUDA shared memory is not supported: use system shared memory, or send the tensors in the request"
     )
