@@ -12,7 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from os import kill
+from os import getpid, kill
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 from convserve_proto import open_inference as oip
 from convserve_server.settings import Settings
+from convserve_server.workers import supervisor
 from convserve_server.workers.restarts import RestartPolicy
 from convserve_server.workers.supervisor import Supervisor
 from support.artifacts import write_sum
 from support.processes import alive, connections_to
 from support.servers import ServerProcess, call
-from support.worker_targets import crash
+from support.worker_targets import crash, ignore_orders
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="--workers is for Linux")
 
@@ -276,9 +277,40 @@ def test_metrics_and_probes_speak_for_all_workers_and_counts_never_fall(tmp_path
         assert running.stop() == 0
 
 
+def test_a_worker_that_cannot_start_again_is_tried_until_it_can(tmp_path: Path) -> None:
+    with server(tmp_path) as running, connected(running) as channels:
+        models = tmp_path / "models"
+        models.rename(tmp_path / "away")
+        kill(processes(running)[1], signal.SIGKILL)
+        until(lambda: "worker 1: there is no model in" in running.log.read_text(), "it cannot start")
+        (tmp_path / "away").rename(models)
+        until(lambda: running.log.read_text().count("worker 1: listening") == 2, "it serves again")
+        for channel in channels:
+            grpc.channel_ready_future(channel).result(20)
+            assert infer(channel, 4) == 8
+        assert running.stop() == 0
+
+
+def test_a_worker_that_does_not_drain_is_ended_and_the_exit_code_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "AFTER_GRACE", 0.2)
+    hanging = Supervisor(Settings(workers=2, listen="127.0.0.1:0", grace=0.1), target=ignore_orders)
+
+    def signal_once_ready() -> None:
+        until(lambda: hanging._ready, "all serve")
+        kill(getpid(), signal.SIGTERM)
+
+    signaller = threading.Thread(target=signal_once_ready)
+    signaller.start()
+    assert hanging.run() == 1
+    signaller.join()
+    assert "worker 1 does not end within the grace" in caplog.text
+
+
 def test_a_crash_loop_ends_in_an_error(caplog: pytest.LogCaptureFixture) -> None:
-    supervisor = Supervisor(
+    crashing = Supervisor(
         Settings(workers=2, listen="127.0.0.1:0"), target=crash, policy=RestartPolicy(first_delay=0.01, limit=3)
     )
-    assert supervisor.run() == 1
+    assert crashing.run() == 1
     assert re.search(r"worker \d was ended by SIGABRT, 3 times in a row: giving up", caplog.text)
