@@ -120,6 +120,19 @@ def test_a_model_is_batched_only_where_its_graph_or_its_config_says_so(tmp_path:
         assert sizes == {"named": 32, "unnamed": 0, "fixed": 0, "told": 3, "told not": 0}
 
 
+def test_a_model_that_mixes_the_rows_of_its_batch_axis_is_not_batched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shape: tuple[int, list[int | str]] = (TensorProto.FLOAT, ["batch", 2])
+    mixing = helper.make_node("Softmax", ["x"], ["y"], axis=0)
+    write(tmp_path, "mixing", onnx_model([mixing], {"x": shape}, {"y": shape}))
+    within = helper.make_node("Softmax", ["x"], ["y"], axis=1)
+    write(tmp_path, "within", onnx_model([within], {"x": shape}, {"y": shape}))
+    with serving(tmp_path) as channel:
+        assert (max_batch_size(channel, "mixing"), max_batch_size(channel, "within")) == (0, 64)
+    assert "mixing mixes the rows of a batch" in caplog.text
+
+
 def test_text_that_is_not_utf8_is_refused_and_harms_nobody_else(tmp_path: Path) -> None:
     write(tmp_path, "text", identity(TensorProto.STRING, ["batch", 1]))
     with serving(tmp_path) as channel:

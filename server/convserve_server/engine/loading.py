@@ -16,6 +16,7 @@ from convserve_server.engine.instances import make_instances
 from convserve_server.engine.model import Array, Description, Reply, Waiter
 from convserve_server.engine.model_settings import ModelSettings
 from convserve_server.engine.precision import CUDA_HARDWARE, Variant, choose
+from convserve_server.engine.row_probe import rows_are_independent
 from convserve_server.engine.session import CPU, CUDA, Session, choose_provider
 from convserve_server.engine.warming import warm_up
 from convserve_server.errors import EngineUnavailable, ModelBroken
@@ -104,7 +105,7 @@ class Loader:
         if told is not None and (told.name, str(told.version)) != (name, folder.name):
             raise ModelBroken(f"its manifest says {told.name}/{told.version}, but it lies in {name}/{folder.name}")
         artifact, session = self._session(found, folder, settings)
-        description = artifact.description or describe(name, int(folder.name), session, settings.batched)
+        description = artifact.description or self._describe(name, int(folder.name), session, settings)
         check_config(settings, description)
         labels = {description.outputs[0].name: description.labels} if description.labels else {}
         description = replace(description, output_labels={**labels, **settings.labels})
@@ -115,6 +116,13 @@ class Loader:
             instances = [TwoEntrances(*pair) for pair in zip(instances, more, strict=False)]
         batcher = Batcher(instances, settings.limits, batched=description.batched)
         return LoadedModel(description, session.provider, batcher, settings)
+
+    def _describe(self, name: str, version: int, session: Session, settings: ModelSettings) -> Description:
+        description = describe(name, version, session, settings.batched)
+        if description.batched and settings.batched is None and not rows_are_independent(session, description):
+            log.warning("%s mixes the rows of a batch, whatever its axis is called: requests are run one by one", name)
+            return replace(description, batched=False)
+        return description
 
     def _instances(
         self, artifact: Artifact, session: Session, description: Description, settings: ModelSettings
