@@ -10,6 +10,7 @@ from types import FrameType
 
 from convserve_server.app import App
 from convserve_server.errors import StartupError
+from convserve_server.memory import keep_freed_memory
 from convserve_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Gives the exit code, 0; raises StartupError when it cannot start."""
+    # Before there are threads, which would get pools of their own.
+    keep_freed_memory()
     stopping = _stop_on_signals()
     app = App(settings)
     try:

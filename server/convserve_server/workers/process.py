@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 
 from convserve_server.app import App
 from convserve_server.errors import StartupError
+from convserve_server.memory import keep_freed_memory
 from convserve_server.settings import Settings
 from convserve_server.workers.words import CannotStart, Loaded, Order, Report, Serving
 
@@ -23,6 +24,8 @@ def work(settings: Settings, number: int, pipe: Connection, late: bool) -> None:
     Signals are the parent's to handle; a SIGTERM for this worker alone drains it. When the parent is gone, so is the
     worker. A ``late`` one joins others that serve already: it listens only when it can answer.
     """
+    # Before there are threads, which would get pools of their own.
+    keep_freed_memory()
     stopping = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())

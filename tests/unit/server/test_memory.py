@@ -5,8 +5,13 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from multiprocessing import Pipe
+from types import ModuleType
 
 import pytest
+from convserve_server import single
+from convserve_server.settings import Settings
+from convserve_server.workers import process
 
 FAULTS = """
 import resource, sys
@@ -39,3 +44,22 @@ def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(sys, "platform", "darwin")
     assert memory.keep_freed_memory() is False
+
+
+@pytest.mark.parametrize("module", [single, process])
+def test_a_server_and_each_worker_keep_memory_before_they_do_anything_else(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Told(Exception):
+        """Raised instead of telling the C library, so that nothing else happens."""
+
+    def told() -> bool:
+        raise Told
+
+    monkeypatch.setattr(module, "keep_freed_memory", told)
+    pipe, other = Pipe()
+    with pipe, other, pytest.raises(Told):
+        if module is single:
+            single.serve(Settings())
+        else:
+            process.work(Settings(), 1, pipe, False)
