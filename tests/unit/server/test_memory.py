@@ -6,7 +6,6 @@ import platform
 import subprocess
 import sys
 from multiprocessing import Pipe
-from types import ModuleType
 
 import pytest
 from convserve_server import single
@@ -46,20 +45,22 @@ def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert memory.keep_freed_memory() is False
 
 
-@pytest.mark.parametrize("module", [single, process])
-def test_a_server_and_each_worker_keep_memory_before_they_do_anything_else(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Told(Exception):
-        """Raised instead of telling the C library, so that nothing else happens."""
+class Told(Exception):
+    """Raised instead of telling the C library, so that nothing else happens."""
 
-    def told() -> bool:
-        raise Told
 
-    monkeypatch.setattr(module, "keep_freed_memory", told)
+def told() -> bool:
+    raise Told
+
+
+def test_a_server_keeps_memory_before_it_does_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single, "keep_freed_memory", told)
+    with pytest.raises(Told):
+        single.serve(Settings())
+
+
+def test_a_worker_keeps_memory_before_it_does_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "keep_freed_memory", told)
     pipe, other = Pipe()
     with pipe, other, pytest.raises(Told):
-        if module is single:
-            single.serve(Settings())
-        else:
-            process.work(Settings(), 1, pipe, False)
+        process.work(Settings(), 1, pipe, False)
