@@ -18,17 +18,10 @@ PAUSE = 1e-4
 """Seconds that a loop with nothing to lead lets the others work."""
 
 
-class _Patient:
-    """A caller who waits."""
+class _Callers:
+    """Each sends its next request as soon as its last one is answered. They wait until they are told to stop."""
 
     deadline = math.inf
-
-    def abandoned(self) -> bool:
-        return False
-
-
-class _Callers:
-    """Each sends its next request as soon as its last one is answered."""
 
     def __init__(self, model: Model, inputs: tuple[Array, ...], clock: Callable[[], float]) -> None:
         self._model, self._inputs, self._clock = model, inputs, clock
@@ -36,19 +29,26 @@ class _Callers:
         self.error: ServerError | None = None
         self.stopping = False
         self.in_flight = 0
+        self.heard = threading.Event()
+        """Set at the first answer."""
         self._lock = threading.Lock()
+
+    def abandoned(self) -> bool:
+        """Of a model that takes seconds for a batch, nobody needs those that still wait at the stop."""
+        return self.stopping
 
     def send(self) -> None:
         sent = self._clock()
         with self._lock:
             self.in_flight += 1
-        self._model.submit(self._inputs, _Patient(), lambda result: self._answered(sent, result))
+        self._model.submit(self._inputs, self, lambda result: self._answered(sent, result))
 
     def _answered(self, sent: float, result: Answer | ServerError) -> None:
-        if isinstance(result, ServerError):
-            self.error = result
-        else:
+        if isinstance(result, Answer):
             self.latencies.append(self._clock() - sent)
+        elif not self.stopping:
+            self.error = result
+        self.heard.set()
         with self._lock:
             self.in_flight -= 1
         if not self.stopping and self.error is None:
@@ -96,6 +96,7 @@ def _load(
     for thread in threads:
         thread.start()
     time.sleep(seconds)
+    callers.heard.wait()
     callers.stopping = True
     for thread in threads:
         thread.join()

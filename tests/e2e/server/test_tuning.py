@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from convserve_server.cli import main
+from convserve_server.engine.batcher import Batcher, Limits
+from convserve_server.engine.model import Array, Description, QueuePolicy
 from convserve_server.engine.session import NUMPY_TYPES
 from convserve_server.errors import InferenceFailed
 from convserve_server.tuning import command
@@ -46,3 +50,33 @@ def test_a_request_that_fails_ends_the_measurement(tmp_path: Path) -> None:
     beyond = tuple(np.full(shape, 99, kind) for shape, kind in zip(shapes, kinds, strict=True))
     with pytest.raises(InferenceFailed):
         measure(model, beyond, loops=1, seconds=0.1)
+
+
+def test_a_model_that_takes_long_is_not_asked_for_more_than_it_must_be() -> None:
+    model = Slow()
+    figures = measure(model, (np.zeros((1, 1), np.float32),), loops=1, seconds=0.01)
+    # In each of the three phases the batch that is waited for, and perhaps one that began before the stop.
+    assert 3 <= model.runs <= 6
+    assert figures.p50 >= Slow.SECONDS
+
+
+class Slow(Batcher):
+    """One row a batch, and each takes longer than anybody wants to wait."""
+
+    SECONDS = 0.1
+    description = Description("slow", 1, "", (), (), batched=True)
+    provider = "CPUExecutionProvider"
+    queue_policy = QueuePolicy()
+
+    def __init__(self) -> None:
+        super().__init__([self], Limits(max_batch_size=1))
+        self.runs = 0
+        self.gathering_seconds = 0.0
+
+    def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+        time.sleep(self.SECONDS)
+        self.runs += 1
+        return list(requests[0])
+
+    def prioritize(self, default: int = 5) -> None:
+        super().prioritize(default)
