@@ -24,7 +24,7 @@ BUDGET = 45.0
 """Seconds for all measurements."""
 LONGEST = 2.0
 """Seconds for one: more of them would say the same."""
-ROUNDS = 2
+ROUNDS = 3
 """Each candidate is measured so often, in turn: what disturbs the machine for a moment hits them all."""
 
 Measure = Callable[[Model, tuple[Array, ...], int, float], Figures]

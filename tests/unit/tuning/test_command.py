@@ -47,21 +47,21 @@ def test_every_candidate_is_measured_in_turn_and_the_best_is_a_command(
     assert measured.loops == [2] * 2 * ROUNDS
     assert shown.splitlines()[-1] == "convserve-server --instances 2 --threads 1 --max-batch-size 32"
     # Of its rounds the better one counts.
-    assert shown.splitlines()[1].split()[3] == "300"
-    assert "measuring 1 of 4: --instances 2 --threads 1 --max-batch-size 8" in progress
+    assert shown.splitlines()[1].split()[3] == "500"
+    assert f"measuring 1 of {2 * ROUNDS}: --instances 2 --threads 1 --max-batch-size 8" in progress
 
 
 def test_it_ends_when_the_time_is_over(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     measured = Measured(seconds=6)
     assert tune(settings, budget=10, measure=measured, clock=measured.clock) == 0
     assert len(measured.given) == 2
-    assert "out of time after 2 of 4 measurements" in capsys.readouterr().err
+    assert f"out of time after 2 of {2 * ROUNDS} measurements" in capsys.readouterr().err
 
 
 def test_no_measurement_gets_more_than_its_share_of_the_time(settings: Settings) -> None:
     measured = Measured(seconds=0.5)
-    tune(settings, budget=2, measure=measured, clock=measured.clock)
-    assert measured.given == [0.5, 0.5, 0.5, 0.5]
+    tune(settings, budget=0.5 * 2 * ROUNDS, measure=measured, clock=measured.clock)
+    assert measured.given == [0.5] * 2 * ROUNDS
 
 
 def test_without_a_model_a_sentence_says_so(tmp_path: Path) -> None:
