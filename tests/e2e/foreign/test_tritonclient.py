@@ -38,4 +38,4 @@ def test_tritonclient_reads_metadata_and_its_logits_equal_onnx_runtime_in_proces
     assert seen["model"]["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": ["-1", "10"]}]
     status, message = seen["refusal"]
     assert status == "StatusCode.INVALID_ARGUMENT"
-    assert "it takes 'input', each once; the request has 'pixels'" in message
+    assert "it takes 'input', each once; the request has 'wrong'" in message

@@ -25,7 +25,7 @@ def main(address: str, inputs: str, outputs: str) -> None:
     assert result.get_response().id == "42"
     np.save(outputs, result.as_numpy("logits"))
     try:
-        client.infer("simple_cnn", [triton.InferInput("pixels", [1], "FP32")])
+        client.infer("simple_cnn", [triton.InferInput("wrong", [1], "FP32")])
     except InferenceServerException as error:
         refusal = [error.status(), error.message()]
     else:
