@@ -190,7 +190,10 @@ def make_repository(settings: Settings) -> Repository:
     defaults = ModelSettings(engine=_engine(settings), limits=_limits(settings))
     read = partial(read_artifact, allow_unverified=settings.allow_unverified)
     return Repository(
-        settings.repository, Loader(read, settings.provider), partial(read_model_settings, defaults=defaults)
+        settings.repository,
+        Loader(read, settings.provider),
+        partial(read_model_settings, defaults=defaults),
+        allow_uploads=settings.allow_unverified,
     )
 
 

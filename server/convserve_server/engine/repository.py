@@ -16,7 +16,7 @@ from convserve_server.engine.served import ServedModels
 from convserve_server.engine.states import State, States, VersionStatus
 from convserve_server.engine.updating import Order, ReadSettings, Refusal, Updater
 from convserve_server.engine.uploads import uploaded
-from convserve_server.errors import InvalidRequest, LoadFailed, ModelBroken
+from convserve_server.errors import InvalidRequest, LoadFailed, ModelBroken, NotAllowed
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 class Repository(ServedModels):
     """The models of a folder that is laid out as NAME/VERSION/. Found without a lock, changed one at a time."""
 
-    def __init__(self, folder: Path, loader: Loader, settings: ReadSettings) -> None:
+    def __init__(self, folder: Path, loader: Loader, settings: ReadSettings, *, allow_uploads: bool = False) -> None:
         self._states = States()
         super().__init__(self._states)
         self.folder = folder
-        self._loader = loader
+        self._loader, self._allow_uploads = loader, allow_uploads
         self._updater = Updater(loader, settings, self, self._states)
         self._changing = threading.Lock()
 
@@ -76,11 +76,15 @@ class Repository(ServedModels):
 
         ``config`` (JSON) takes the place of its own; ``files`` (VERSION/FILE to content) that of its folder.
 
-        Raises InvalidRequest for what cannot be a model's name or files, LoadFailed with the reasons when a version
-        that is wanted could not be loaded; what was served before then still is.
+        Raises InvalidRequest for what cannot be a model's name or files, NotAllowed for files where only the folder is
+        trusted, LoadFailed with the reasons when a version that is wanted could not be loaded; what was served before
+        then still is.
         """
         if not name or name != Path(name).name or name.startswith("."):
             raise InvalidRequest(f"'{name}' cannot be the name of a model")
+        if files and not self._allow_uploads:
+            # Whoever makes the files makes their manifest too, so it vouches for nothing.
+            raise NotAllowed(f"files of model '{name}' come from a caller: start the server with --allow-unverified")
         if files and config is None:
             raise InvalidRequest(f"files of model '{name}' come without a config; send the parameter config with them")
         with self._changing:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from convserve_server.engine.repository import Repository
-from convserve_server.errors import InvalidRequest, LoadFailed, ModelNotFound, ModelNotReady
+from convserve_server.errors import InvalidRequest, LoadFailed, ModelNotFound, ModelNotReady, NotAllowed
 from support.artifacts import write_sum
 from support.repositories import loaded, new_repository
 
@@ -231,5 +231,5 @@ def test_files_of_the_call_take_the_place_of_the_folder(models: Path, tmp_path_f
         with pytest.raises(InvalidRequest, match="not inside of a version"):
             repository.load_model("fresh", config="{}", files={path: content})
     strict = loaded(models)
-    with pytest.raises(LoadFailed, match="it has no manifest"):
+    with pytest.raises(NotAllowed, match="start the server with --allow-unverified"):
         strict.load_model("fresh", config="{}", files={"3/model.onnx": content})
