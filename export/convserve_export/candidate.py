@@ -39,7 +39,7 @@ class Candidate:
     @property
     def fingerprint(self) -> str:
         """SHA-256, as 64 hexadecimal digits, of all that decides what the network computes and how it is used."""
-        digest = hashlib.sha256(inspect.getsource(type(self.module)).encode())
+        digest = hashlib.sha256("".join(_sources(self.module)).encode())
         about = {
             "task": int(self.task),
             "inputs": [[s.name, s.datatype, s.shape] for s in self.inputs],
@@ -53,3 +53,17 @@ class Candidate:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.numpy(force=True).tobytes())
         return digest.hexdigest()
+
+
+def _sources(module: nn.Module) -> list[str]:
+    """The code of each class in a module that is not torch's own; of one without a file its name."""
+    kinds = dict.fromkeys(type(part) for part in module.modules())
+    sources = []
+    for kind in kinds:
+        if kind.__module__.partition(".")[0] == "torch" and kind is not type(module):
+            continue
+        try:
+            sources.append(inspect.getsource(kind))
+        except (OSError, TypeError):
+            sources.append(kind.__qualname__)
+    return sources

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 
 from convserve_export import convolution, forms
+from convserve_export.baseline import Baseline
 from convserve_export.candidate import Candidate
 from convserve_export.checkpoint import load_checkpoint
 from convserve_export.classifier import classifier
 from convserve_export.errors import BadInput
 from convserve_export.evaluation import MOST_CALIBRATION, Material, material
 from convserve_export.exporting import Order, Outcome, export
+from convserve_export.own_network import own_network
 from convserve_export.parameters import layers
 from convserve_export.pictures import load_labelled, load_pictures, shipped_pictures
 from convserve_export.report import Report
@@ -36,14 +38,8 @@ def _run(options: argparse.Namespace, report: Report) -> list[Outcome]:
     if not options.skip_if_present:
         repository.require_free(options.model_name, options.model_version)
     repository.require_writable()
-    checkpoint = load_checkpoint(
-        source=options.checkpoint, labels=options.labels, num_classes=options.num_classes, seed=options.seed
-    )
-    pictures = load_pictures(options.pictures, MOST_PICTURES) if options.pictures else shipped_pictures()
-    network = classifier(
-        name=options.model_name, network=checkpoint.network, labels=checkpoint.labels, pictures=pictures
-    )
-    report.say(f"{network.name}: {checkpoint.source}\n\n{network.module}\n\n{parameter_table(network)}\n")
+    network, source = own_network(options) if options.factory else _simple_cnn(options)
+    report.say(f"{network.name}: {source}\n\n{network.module}\n\n{parameter_table(network)}\n")
     report.say(f"labels: {', '.join(network.labels[:12])}{' ...' if len(network.labels) > 12 else ''}")
     report.say(f"test forward pass: {forward_pass(network)}")
     orders = [
@@ -51,8 +47,10 @@ def _run(options: argparse.Namespace, report: Report) -> list[Outcome]:
             candidate=network,
             version=options.model_version,
             expect_parameters=options.expect_parameters,
-            material=_material(options, network.labels),
+            material=_material(options, network),
             precisions=options.precisions,
+            baseline=Baseline(options.baseline) if options.baseline else None,
+            same_answers=options.same_answers,
             skip_if_present=options.skip_if_present,
         )
     ]
@@ -62,14 +60,31 @@ def _run(options: argparse.Namespace, report: Report) -> list[Outcome]:
     return export(orders, repository, report)
 
 
-def _material(options: argparse.Namespace, labels: tuple[str, ...]) -> Material | None:
+def _simple_cnn(options: argparse.Namespace) -> tuple[Candidate, str]:
+    if options.input_shape:
+        raise BadInput("--input-shape describes a network of your own: give --factory MODULE:FUNCTION with it")
+    checkpoint = load_checkpoint(
+        source=options.checkpoint, labels=options.labels, num_classes=options.num_classes, seed=options.seed
+    )
+    pictures = load_pictures(options.pictures, MOST_PICTURES) if options.pictures else shipped_pictures()
+    network = classifier(
+        name=options.model_name, network=checkpoint.network, labels=checkpoint.labels, pictures=pictures
+    )
+    return network, checkpoint.source
+
+
+def _material(options: argparse.Namespace, network: Candidate) -> Material | None:
     """Raises BadInput where the pictures do not fit the network, or are given for nothing."""
     if options.evaluate is None:
         if options.calibration is not None:
             raise BadInput("--calibration is for int8, which is published only if it is judged: give --evaluate, too")
         return None
-    calibration = load_pictures(options.calibration, MOST_CALIBRATION) if options.calibration else None
-    return material(load_labelled(options.evaluate), calibration, labels)
+    about = network.preprocessing
+    if about is None:
+        raise BadInput("--evaluate judges image classifiers: give --labels with --factory, one class name a line")
+    size = (about.height, about.width)
+    calibration = load_pictures(options.calibration, MOST_CALIBRATION, size) if options.calibration else None
+    return material(load_labelled(options.evaluate, size), calibration, network.labels)
 
 
 def parameter_table(candidate: Candidate) -> str:

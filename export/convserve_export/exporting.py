@@ -10,15 +10,18 @@ from typing import Any, Protocol
 
 from convserve_proto import checksums, manifest_pb2
 
-from convserve_export import manifest, provenance, references
+from convserve_export import html_report, manifest, provenance, references
+from convserve_export.baseline import Baseline
 from convserve_export.candidate import Candidate
 from convserve_export.check import Check
 from convserve_export.comparison import Tolerance
 from convserve_export.errors import VerificationFailed
 from convserve_export.evaluation import Material
 from convserve_export.file_checks import EXPECTED_PARAMETERS
+from convserve_export.html_plots import plotted
 from convserve_export.onnx_graph import to_onnx
 from convserve_export.program import to_program, to_pt2
+from convserve_export.reference_file import FILE as REFERENCES
 from convserve_export.repository import Repository, Staging
 from convserve_export.torchscript import to_torchscript
 from convserve_export.variants import PRECISIONS, Variants
@@ -28,6 +31,8 @@ TORCHSCRIPT = "model.pt"
 PT2 = "model.pt2"
 ONNX = "model.onnx"
 LABELS = "labels.txt"
+CALLERS = (EXPECTED_PARAMETERS, "baseline: ")
+"""Checks of what a caller expects; the manifest is the same without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,9 @@ class Order:
     material: Material | None = None
     """Pictures to judge faster variants by; without them there are none."""
     precisions: tuple[str, ...] = PRECISIONS
+    baseline: Baseline | None = None
+    """Refuse to publish what is worse than this."""
+    same_answers: bool = False
     skip_if_present: bool = False
     """Publish nothing where the version, or without one the newest, is this very candidate, intact."""
 
@@ -76,11 +84,13 @@ class _Prepared:
     staging: Staging
     manifest: manifest_pb2.Manifest
     provenance: dict[str, Any]
+    page: bytes
+    """report.html."""
 
     def files(self, version: int) -> dict[str, bytes]:
         """What depends on the version: the manifest, the provenance, and their hashes."""
         about = manifest.to_bytes(self.manifest, version)
-        how = {provenance.FILE: provenance.to_bytes(self.provenance, about)}
+        how = {provenance.FILE: provenance.to_bytes(self.provenance, about), html_report.FILE: self.page}
         return {
             manifest.FILE: about,
             checksums.MANIFEST_SUMS: checksums.sums({manifest.FILE: about}),
@@ -134,12 +144,13 @@ def find_present(candidate: Candidate, repository: Repository, version: int | No
 def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tolerance) -> _Prepared:
     candidate = order.candidate
     files: dict[str, bytes] = {}
-    listener.step(candidate, "tracing to TorchScript")
-    files[TORCHSCRIPT] = to_torchscript(candidate)
-    listener.step(candidate, "exporting to torch.export and ONNX")
+    listener.step(candidate, "tracing with torch.export")
     program = to_program(candidate)
     files[PT2] = to_pt2(program)
+    listener.step(candidate, "exporting to ONNX")
     files[ONNX] = to_onnx(candidate, program)
+    listener.step(candidate, "tracing to TorchScript")
+    files[TORCHSCRIPT] = to_torchscript(candidate)
     if candidate.labels:
         files[LABELS] = "".join(f"{label}\n" for label in candidate.labels).encode()
     paths = {name: staging.write(name, data) for name, data in files.items()}
@@ -162,14 +173,24 @@ def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tole
         listener.step(candidate, "making and judging faster variants")
         checks += _passed(candidate, listener, variants.precisions(order.material, order.precisions))
     files |= {v.file: v.content for v in variants.published}
-    files[references.FILE] = references.references(variants.forms)
+    files[REFERENCES] = references.references(variants.forms)
+    if order.baseline is not None:
+        attempts = [a.about for a in variants.attempts]
+        checks += _passed(candidate, listener, order.baseline.checks(files, attempts, same_answers=order.same_answers))
     staging.keep(files)
-    proven = [c.name for c in checks if c.passed and c.name != EXPECTED_PARAMETERS]
+    proven = [c.name for c in checks if c.passed and not c.name.startswith(CALLERS)]
     comparisons = [comparison for c in checks for comparison in c.comparisons]
     about = manifest.describe(candidate, files=files, tolerance=tolerance, checks=proven, variants=variants.published)
-    return _Prepared(
-        order, staging, about, provenance.describe(comparisons, variants=[a.about for a in variants.attempts])
+    how = provenance.describe(comparisons, variants=[a.about for a in variants.attempts])
+    page = html_report.page(
+        candidate,
+        files=files,
+        checks=checks,
+        attempts=how["variants"],
+        outputs=plotted(candidate, variants, paths),
+        exported=f"{how['exported']} on {how['cpu']}",
     )
+    return _Prepared(order, staging, about, how, page)
 
 
 def _passed(candidate: Candidate, listener: Listener, checks: Iterable[Check]) -> list[Check]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from convserve_proto import tensors
 from torch import nn
 
 from convserve_export.candidate import Candidate
-from convserve_export.cases import TensorSpec
+from convserve_export.cases import Array
 from convserve_export.check import Check, first_line
-from convserve_export.parameters import count_module, count_onnx
+from convserve_export.graph_checks import check_described, count_onnx
+from convserve_export.parameters import count_module, foldable
 from convserve_export.program import load_pt2
 from convserve_export.torchscript import load_torchscript
 
@@ -32,13 +34,21 @@ def check_finite(module: nn.Module) -> Check:
 
 def check_parameters(candidate: Candidate, torchscript: Path, pt2: Path, onnx_file: Path) -> Check:
     """As many parameters by formula as in the module and in every file."""
-    names = [name for name, _ in candidate.module.named_parameters()]
+    folded = 0
+
+    def count_graph() -> int:
+        nonlocal folded
+        graph = onnx.load(onnx_file)
+        held = held_parameters(candidate.module, graph)
+        folded = held.folded
+        return count_onnx(graph, held.names) + folded
+
     counters: dict[str, Callable[[], int]] = {
         "formula": lambda: candidate.expected_parameters,
         "eager": lambda: count_module(candidate.module),
         "torchscript": lambda: count_module(load_torchscript(torchscript)),
         "torch.export": lambda: count_module(load_pt2(pt2)),
-        "onnx": lambda: count_onnx(onnx.load(onnx_file), names),
+        "onnx": count_graph,
     }
     counts: dict[str, int] = {}
     for form, count in counters.items():
@@ -47,7 +57,8 @@ def check_parameters(candidate: Candidate, torchscript: Path, pt2: Path, onnx_fi
         except Exception as error:  # a file that cannot be read can fail in many ways
             return Check("parameters", False, f"the {form} form cannot be read: {first_line(error)}")
     if len(set(counts.values())) == 1:
-        return Check("parameters", True, f"{candidate.expected_parameters:,} by {', '.join(counts)}")
+        note = f"; {folded:,} of batch normalizations are folded into other layers of the graph" if folded else ""
+        return Check("parameters", True, f"{candidate.expected_parameters:,} by {', '.join(counts)}{note}")
     return Check("parameters", False, "counts differ: " + ", ".join(f"{n:,} by {form}" for form, n in counts.items()))
 
 
@@ -58,39 +69,39 @@ def check_expected_parameters(candidate: Candidate, expected: int) -> Check:
     return Check(EXPECTED_PARAMETERS, got == expected, detail)
 
 
-def check_graph(onnx_file: Path) -> Check:
-    """A valid ONNX graph by onnx.checker, with full shape inference, that keeps all weights inside."""
-    try:
-        model = onnx.load(onnx_file, load_external_data=False)
-        onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # the checker raises its own errors, those of shape inference and of protobuf
-        return Check("onnx.checker", False, first_line(error))
-    outside = [i.name for i in model.graph.initializer if i.data_location == onnx.TensorProto.EXTERNAL]
-    if outside:
-        return Check("onnx.checker", False, f"weights lie in another file: {', '.join(outside)}")
-    opset = ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in model.opset_import)
-    return Check("onnx.checker", True, f"valid with full shape inference, opset {opset}, one file")
-
-
 def check_signature(candidate: Candidate, onnx_file: Path) -> Check:
     """The graph's inputs and outputs have the names, datatypes and axes that the manifest will claim."""
-    try:
-        graph = onnx.load(onnx_file).graph
-    except Exception as error:  # see check_graph
-        return Check("signature", False, first_line(error))
-    wanted = [_spec_text(s) for s in (*candidate.inputs, *candidate.outputs)]
-    found = [_value_text(v) for v in (*graph.input, *graph.output)]
-    if wanted != found:
-        return Check("signature", False, f"expected {', '.join(wanted)}; the graph has {', '.join(found)}")
-    return Check("signature", True, ", ".join(found))
+    return check_described(onnx_file, [(s.name, s.datatype, s.shape) for s in (*candidate.inputs, *candidate.outputs)])
 
 
-def _spec_text(spec: TensorSpec) -> str:
-    return f"{spec.name} {spec.datatype} {list(spec.shape)}"
+@dataclass(frozen=True)
+class Held:
+    """How a graph holds the parameters of a module."""
+
+    names: tuple[str, ...]
+    """Of the initializers that are parameters: under their own names, or transposed under another."""
+    folded: int
+    """Learned numbers of batch normalizations that are folded into other layers."""
 
 
-def _value_text(value: onnx.ValueInfoProto) -> str:
-    kind = value.type.tensor_type
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
-    shape = [d.dim_value if d.HasField("dim_value") else -1 for d in kind.shape.dim]
-    return f"{value.name} {tensors.DATATYPES.get(np.dtype(dtype), dtype)} {shape}"
+def held_parameters(module: nn.Module, graph: onnx.ModelProto) -> Held:
+    """Find every parameter in the graph; one that is neither there nor foldable is not among the names."""
+    parameters = dict(module.named_parameters())
+    initializers = {i.name: i for i in graph.graph.initializer}
+    missing = [name for name in parameters if name not in initializers]
+    folded = foldable(module)
+    others = [name for name in initializers if name not in parameters]
+    moved = []
+    for name in missing:
+        values = np.sort(parameters[name].detach().numpy(), axis=None)
+        same = (o for o in others if math.prod(initializers[o].dims) == values.size and o not in moved)
+        found = next((o for o in same if _sorted_equal(initializers[o], values)), None)
+        if found is not None:
+            moved.append(found)
+            folded.pop(name, None)
+    lost = sum(count for name, count in folded.items() if name in missing)
+    return Held((*(name for name in parameters if name in initializers), *moved), lost)
+
+
+def _sorted_equal(initializer: onnx.TensorProto, values: Array) -> bool:
+    return np.array_equal(np.sort(onnx.numpy_helper.to_array(initializer), axis=None), values)

@@ -46,11 +46,11 @@ class ModuleForm:
 class RuntimeForm:
     """An ONNX file in ONNX Runtime, on the CPU with one thread: slower than it could be, and the same every time."""
 
-    def __init__(self, path: Path, name: str = "onnxruntime") -> None:
+    def __init__(self, model: Path | bytes, name: str = "onnxruntime") -> None:
         self.name = name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._outputs = [o.name for o in self._session.get_outputs()]
 
     def run(self, inputs: Tensors) -> dict[str, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from convserve_export.errors import BadInput
 
@@ -26,10 +26,12 @@ def _installed(distribution: str) -> bool:
 
 
 def check_installation(
-    importable: Callable[[str], bool] = _importable, installed: Callable[[str], bool] = _installed
+    importable: Callable[[str], bool] = _importable,
+    installed: Callable[[str], bool] = _installed,
+    modules: Sequence[str] = MODULES,
 ) -> None:
     """Raises BadInput with the command to run, where something is missing or two things overwrite each other."""
-    missing = [m for m in MODULES if not importable(m)]
+    missing = [m for m in modules if not importable(m)]
     if missing:
         raise BadInput(f"the export needs {', '.join(missing)}, which cannot be imported; run: {HOW}")
     if all(installed(r) for r in RUNTIMES):

@@ -10,17 +10,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 from convserve_proto import checksums, manifest_pb2
 from google.protobuf import json_format
 
 from convserve_export.candidate import Candidate
 from convserve_export.cases import TensorSpec
 from convserve_export.comparison import Tolerance
+from convserve_export.file_checks import held_parameters
 from convserve_export.parameters import layers
 from convserve_export.variants import Variant
 
 FILE = "manifest.json"
 FORMAT = 1
+MODEL = "model.onnx"
 TOOLS = ("convserve", "torch", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "numpy")
 
 
@@ -42,7 +45,7 @@ def describe(
         batched=candidate.batched,
         preprocessing=candidate.preprocessing,
         labels=candidate.labels,
-        parameters=_parameters(candidate),
+        parameters=_parameters(candidate, onnx.load_from_string(files[MODEL])),
         files=[
             manifest_pb2.ArtifactFile(name=name, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
             for name, data in sorted(files.items())
@@ -117,10 +120,13 @@ def _variant(variant: Variant) -> manifest_pb2.Variant:
     )
 
 
-def _parameters(candidate: Candidate) -> manifest_pb2.ParameterCounts:
+def _parameters(candidate: Candidate, graph: onnx.ModelProto) -> manifest_pb2.ParameterCounts:
     found = layers(candidate.module)
+    held = held_parameters(candidate.module, graph)
     return manifest_pb2.ParameterCounts(
         total=sum(layer.count for layer in found),
         trainable=sum(layer.trainable for layer in found),
         layers=[manifest_pb2.LayerParameters(name=la.name, kind=la.kind, count=la.count) for la in found],
+        names=held.names,
+        folded=held.folded,
     )

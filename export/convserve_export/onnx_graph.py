@@ -50,6 +50,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             # It copies its own pytrees through a deprecated class of torch.
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning)
+            # Axes of several inputs that are one: they keep the name that the first of them has.
+            warnings.filterwarnings("ignore", r"# The axis name: .* will not be used", UserWarning)
             yield
     finally:
         registration.setLevel(level)

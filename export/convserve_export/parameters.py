@@ -1,12 +1,9 @@
-"""Counting learned numbers: in a module, in a TorchScript file and in an ONNX graph."""
+"""Counting learned numbers: by layer and in all."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import onnx
 from torch import nn
 
 
@@ -34,12 +31,16 @@ def layers(module: nn.Module) -> list[Layer]:
     return found
 
 
+def foldable(module: nn.Module) -> dict[str, int]:
+    """Parameters of batch normalizations, name to count: an exporter may fold them into the layers before."""
+    return {
+        f"{name}.{own}": parameter.numel()
+        for name, part in module.named_modules()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm)
+        for own, parameter in part.named_parameters(recurse=False)
+    }
+
+
 def count_module(module: nn.Module) -> int:
     """All parameters of a module, eager or TorchScript."""
     return sum(p.numel() for p in module.parameters())
-
-
-def count_onnx(model: onnx.ModelProto, names: Iterable[str]) -> int:
-    """Numbers in those initializers that are parameters by name: an exporter adds constants of its own."""
-    wanted = set(names)
-    return sum(math.prod(i.dims) for i in model.graph.initializer if i.name in wanted)

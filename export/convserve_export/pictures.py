@@ -19,19 +19,22 @@ from torch import Tensor
 from convserve_export.errors import BadInput
 from convserve_export.preprocessing import HEIGHT, WIDTH
 
+Size = tuple[int, int]
+"""Height and width."""
+SIZE: Size = (HEIGHT, WIDTH)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Labelled pictures in memory: ``images`` uint8 ``[N, 3, 32, 32]``, ``labels`` int64 ``[N]``."""
+    """Labelled pictures in memory: ``images`` uint8 ``[N, 3, height, width]``, ``labels`` int64 ``[N]``."""
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
 
 
-def load_labelled(path: Path) -> Pictures:
+def load_labelled(path: Path, size: Size = SIZE) -> Pictures:
     """Read labelled pictures from ``path``.
 
     ``path`` is a folder with one subfolder a class (in alphabetical order of their names), or an ``.npz`` file
@@ -57,13 +60,14 @@ def load_labelled(path: Path) -> Pictures:
         raise BadInput(f"{path} holds no labelled pictures; give a folder with one subfolder a class")
     if labels.min() < 0 or labels.max() >= len(classes):
         raise BadInput(f"{path} has labels from {labels.min()} to {labels.max()}, but names {len(classes)} classes")
-    return Pictures(_stack(encoded, len(labels)), torch.from_numpy(labels), classes)
+    return Pictures(_stack(encoded, len(labels), size), torch.from_numpy(labels), classes)
 
 
-def load_pictures(path: Path, limit: int) -> Tensor:
+def load_pictures(path: Path, limit: int, size: Size = SIZE) -> Tensor:
     """The first ``limit`` pictures under a folder (in order of their paths) or of an ``.npz`` file.
 
-    Returns uint8 ``[N, 3, 32, 32]``, N from 1 to ``limit``. Raises BadInput when there is none, or one cannot be read.
+    Returns uint8 ``[N, 3, height, width]``, N from 1 to ``limit``. Raises BadInput when there is none, or
+    one cannot be read.
     """
     if path.is_dir():
         files = list(itertools.islice(_picture_files(path, deep=True), limit))
@@ -73,14 +77,14 @@ def load_pictures(path: Path, limit: int) -> Tensor:
         count, encoded = min(limit, len(archive["offsets"]) - 1), _from_archive(path, archive)
     if count < 1:
         raise BadInput(f"{path} holds no pictures; expected files ending in {', '.join(sorted(SUFFIXES))}")
-    return _stack(encoded, count)
+    return _stack(encoded, count, size)
 
 
-def shipped_pictures() -> Tensor:
-    """The few photographs that come with the package, uint8 ``[N, 3, 32, 32]``."""
+def shipped_pictures(size: Size = SIZE) -> Tensor:
+    """The few photographs that come with the package, uint8 ``[N, 3, height, width]``."""
     folder = importlib.resources.files("convserve_export") / "pictures"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".png")), key=lambda f: f.name)
-    return _stack(((f.name, f.read_bytes()) for f in files), len(files))
+    return _stack(((f.name, f.read_bytes()) for f in files), len(files), size)
 
 
 def _picture_files(folder: Path, *, deep: bool = False) -> Iterator[Path]:
@@ -111,12 +115,12 @@ def _open_archive(path: Path, keys: Iterable[str]) -> dict[str, Any]:
         raise BadInput(f"{path} is neither a folder of pictures nor an .npz file with {wanted}: {error}") from error
 
 
-def _stack(encoded: Iterator[tuple[str, bytes]], count: int) -> Tensor:
-    images = np.empty((count, HEIGHT, WIDTH, 3), np.uint8)
+def _stack(encoded: Iterator[tuple[str, bytes]], count: int, size: Size) -> Tensor:
+    images = np.empty((count, *size, 3), np.uint8)
     for i, (name, data) in enumerate(itertools.islice(encoded, count)):
         try:
             picture = Image.open(io.BytesIO(data)).convert("RGB")
         except Exception as error:  # a decoder of Pillow may raise anything on damaged bytes
             raise BadInput(f"{name} cannot be read as a picture: {error}") from error
-        images[i] = np.asarray(picture if picture.size == (WIDTH, HEIGHT) else picture.resize((WIDTH, HEIGHT)))
+        images[i] = np.asarray(picture if picture.size == size[::-1] else picture.resize(size[::-1]))
     return torch.from_numpy(images.transpose(0, 3, 1, 2).copy())

@@ -7,6 +7,7 @@ runs it, and AOTInductor and ExecuTorch compile it.
 from __future__ import annotations
 
 import io
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
@@ -15,16 +16,29 @@ from torch.export import Dim, ExportedProgram
 
 from convserve_export.candidate import Candidate
 from convserve_export.cases import TensorSpec
+from convserve_export.check import first_line
+from convserve_export.errors import BadInput
 
 FORGOTTEN = ("stack_trace",)
 """Entries of a node's metadata that name files of this machine."""
 
 
 def to_program(candidate: Candidate) -> ExportedProgram:
-    """Trace the module with free axes where the signature has them. Nothing of this machine is left in it."""
-    program = torch.export.export(
-        candidate.module, candidate.example, dynamic_shapes=dynamic_shapes(candidate.inputs), strict=False
-    )
+    """Trace the module with free axes where the signature has them. Nothing of this machine is left in it.
+
+    Raises BadInput where the module cannot be traced.
+    """
+    try:
+        # torch prints the graph of what it cannot trace; the error says all that a user can act on.
+        with redirect_stderr(io.StringIO()):
+            program = torch.export.export(
+                candidate.module, candidate.example, dynamic_shapes=dynamic_shapes(candidate.inputs), strict=False
+            )
+    except Exception as error:  # torch raises what its tracer meets: a dozen kinds of errors
+        raise BadInput(
+            f"{candidate.name} cannot be traced by torch.export; its forward must not branch on the values of tensors, "
+            f"nor need a certain batch size: {first_line(error)}"
+        ) from error
     for module in program.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:

@@ -1,20 +1,20 @@
-"""references.npz: inputs and the answers that are right, so that an artifact can be checked without torch.
+"""Computes the right answers for references.npz.
 
-The answers are computed in float64 and rounded once, so they do not depend on the CPU that exports.
+They are computed in float64 and rounded once, so they do not depend on the CPU that exports.
 """
 
 from __future__ import annotations
 
 import copy
-import io
+from collections.abc import Mapping
 
 import numpy as np
 
 from convserve_export.candidate import Candidate
 from convserve_export.cases import Array, Case, Tensors
 from convserve_export.forms import ModuleForm
+from convserve_export.reference_file import ReferenceCase, write_references
 
-FILE = "references.npz"
 ROWS = 3
 MOST_CASES = 6
 
@@ -31,17 +31,13 @@ def reference_cases(candidate: Candidate) -> tuple[Case, ...]:
     return tuple(chosen.values())[:MOST_CASES]
 
 
-def references(candidates: dict[str, Candidate]) -> bytes:
-    """The file for these candidates, by the form of input that they take: "values" or "pixels"."""
-    arrays: dict[str, Array] = {}
-    for form, candidate in candidates.items():
-        for i, case in enumerate(reference_cases(candidate)):
-            answers = _answers(candidate, case.inputs)
-            arrays |= {f"{form}/{i}/{case.kind}/input/{n}": a for n, a in case.inputs.items()}
-            arrays |= {f"{form}/{i}/{case.kind}/output/{n}": a for n, a in answers.items()}
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+def references(candidates: Mapping[str, Candidate]) -> bytes:
+    """The file for these candidates, by what they take: "values" or "pixels"."""
+    return write_references(
+        ReferenceCase(form == "pixels", case.kind, case.inputs, _answers(candidate, case.inputs))
+        for form, candidate in candidates.items()
+        for case in reference_cases(candidate)
+    )
 
 
 def _answers(candidate: Candidate, inputs: Tensors) -> dict[str, Array]:

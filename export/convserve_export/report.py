@@ -23,7 +23,8 @@ class Report:
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self._started = time.perf_counter()
-        self._checks: list[tuple[str, Check]] = []
+        self.checks: list[tuple[str, Check]] = []
+        """What has been checked, with the name of its model."""
 
     def say(self, text: str) -> None:
         """Lines for people."""
@@ -36,7 +37,7 @@ class Report:
 
     def checked(self, candidate: Candidate, check: Check) -> None:
         """See Listener."""
-        self._checks.append((candidate.name, check))
+        self.checks.append((candidate.name, check))
         self.say(f"  {_MARKS[check.passed, check.required]}  {check.name:<30}{check.detail}")
 
     def end(self, exit_code: int, outcomes: Sequence[Outcome], failures: Sequence[str]) -> None:
@@ -73,7 +74,7 @@ class Report:
                     "required": check.required,
                     "detail": check.detail,
                 }
-                for model, check in self._checks
+                for model, check in self.checks
             ],
             "failures": list(failures),
             "seconds": round(time.perf_counter() - self._started, 3),

@@ -7,6 +7,7 @@ is exported and verified; the deprecation warnings are silenced here, and only t
 from __future__ import annotations
 
 import io
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ DROPPED = (
     "/traced_inputs.pkl",  # shapes of the example; used by debuggers only
     "/traced_inputs/0",
 )
+
+_MANGLED = re.compile(rb"___torch_mangle_(\d+)")
+"""Torch tells classes of one name apart by numbers, which it counts on and on in a process."""
 
 
 @contextmanager
@@ -47,7 +51,7 @@ def to_torchscript(candidate: Candidate) -> bytes:
 
 
 def _forget_names() -> None:
-    """Let torch name classes as in a fresh process: it numbers those that it has traced before, and writes that."""
+    """Let torch name classes as in a fresh process: it tells those apart that it has traced before."""
     torch._C._jit_clear_class_registry()
     torch.jit._recursive.concrete_type_store = torch.jit._recursive.ConcreteTypeStore()
     torch.jit._state._clear_class_state()
@@ -64,8 +68,18 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
 def _without_traces(archive: io.BytesIO) -> bytes:
     cleaned = io.BytesIO()
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(cleaned, "w") as target:
-        for entry in source.infolist():
-            if not entry.filename.endswith(DROPPED):
-                # A new ZipInfo has a fixed date.
-                target.writestr(zipfile.ZipInfo(entry.filename), source.read(entry))
+        kept = [e for e in source.infolist() if not e.filename.endswith(DROPPED)]
+        numbers = sorted({int(n) for e in kept for n in _MANGLED.findall(e.filename.encode())})
+        order = {number: i for i, number in enumerate(numbers)}
+
+        def renumbered(text: bytes) -> bytes:
+            return _MANGLED.sub(lambda m: b"___torch_mangle_%d" % order.get(int(m[1]), int(m[1])), text)
+
+        for entry in kept:
+            data = source.read(entry)
+            # Names end with a line there, so they may change their length.
+            if "/code/" in entry.filename or entry.filename.endswith("/data.pkl"):
+                data = renumbered(data)
+            # A new ZipInfo has a fixed date.
+            target.writestr(zipfile.ZipInfo(renumbered(entry.filename.encode()).decode()), data)
     return cleaned.getvalue()

@@ -17,11 +17,11 @@ from convserve_export.comparison import Tolerance
 from convserve_export.file_checks import (
     check_expected_parameters,
     check_finite,
-    check_graph,
     check_parameters,
     check_signature,
 )
 from convserve_export.forms import Form
+from convserve_export.graph_checks import check_graph
 from convserve_export.output_checks import check_form, check_inert, check_rows, check_runs, run_case
 from convserve_export.threads import one_thread
 

@@ -109,14 +109,18 @@ class ImagePreprocessing(_message.Message):
     def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ..., color_order: _Optional[str] = ..., layout: _Optional[str] = ..., scale: _Optional[float] = ..., mean: _Optional[_Iterable[float]] = ..., std: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ParameterCounts(_message.Message):
-    __slots__ = ("total", "trainable", "layers")
+    __slots__ = ("total", "trainable", "layers", "names", "folded")
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     TRAINABLE_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    FOLDED_FIELD_NUMBER: _ClassVar[int]
     total: int
     trainable: int
     layers: _containers.RepeatedCompositeFieldContainer[LayerParameters]
-    def __init__(self, total: _Optional[int] = ..., trainable: _Optional[int] = ..., layers: _Optional[_Iterable[_Union[LayerParameters, _Mapping]]] = ...) -> None: ...
+    names: _containers.RepeatedScalarFieldContainer[str]
+    folded: int
+    def __init__(self, total: _Optional[int] = ..., trainable: _Optional[int] = ..., layers: _Optional[_Iterable[_Union[LayerParameters, _Mapping]]] = ..., names: _Optional[_Iterable[str]] = ..., folded: _Optional[int] = ...) -> None: ...
 
 class LayerParameters(_message.Message):
     __slots__ = ("name", "kind", "count")

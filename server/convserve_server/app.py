@@ -88,6 +88,7 @@ class App:
                 listen=settings.listen,
                 max_message_bytes=settings.max_message_bytes,
                 max_calls=settings.max_calls,
+                loops=max(2, _instances(settings)),
                 shared_port=shared_port,
             ),
             methods,
@@ -188,7 +189,7 @@ def make_repository(settings: Settings) -> Repository:
     if settings.allow_unverified:
         log.warning("--allow-unverified: models without a manifest are served, whatever they are and wherever from")
     defaults = ModelSettings(engine=_engine(settings), limits=_limits(settings))
-    read = partial(read_artifact, allow_unverified=settings.allow_unverified)
+    read = partial(read_artifact, allow_unverified=settings.allow_unverified, public_key=settings.require_public_key)
     return Repository(
         settings.repository,
         Loader(read, settings.provider),
@@ -209,10 +210,18 @@ def _metrics(
     return MetricsEndpoint(str(settings.metrics), Metrics(repository.models, counts).text, ready)
 
 
+def _cpus(settings: Settings) -> int:
+    return max(1, usable_cpus() // settings.workers)
+
+
+def _instances(settings: Settings) -> int:
+    return settings.instances or min(_cpus(settings), MAX_INSTANCES)
+
+
 def _engine(settings: Settings) -> EngineSettings:
-    cpus = max(1, usable_cpus() // settings.workers)
+    cpus = _cpus(settings)
     cpu = cpu_kind()
-    instances = settings.instances or min(cpus, MAX_INSTANCES)
+    instances = _instances(settings)
     threads = settings.threads or max(1, cpus // instances)
     log.info("%d usable CPUs: %d instances a model, %d threads a run", cpus, instances, threads)
     cuda = CudaSettings(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from convserve_proto import checksums, manifest_pb2
+from convserve_proto.signing import SignatureFault, verify_signature
 from convserve_proto.tensors import NUMPY_TYPES
 from google.protobuf import json_format
 
@@ -26,16 +27,23 @@ _TASKS = {
 }
 
 
-def read_artifact(folder: Path, file: str = MODEL_FILE, *, allow_unverified: bool = False) -> Artifact:
+def read_artifact(
+    folder: Path, file: str = MODEL_FILE, *, allow_unverified: bool = False, public_key: Path | None = None
+) -> Artifact:
     """Read NAME/VERSION/ and check every file that its manifest lists, by size and SHA-256.
 
     A folder without a manifest is taken as it is where ``allow_unverified``: its model is ``file``, which may keep its
     weights in files beside it.
 
+    With a ``public_key`` (PEM) all of it must be signed by the key's owner.
+
     Raises ModelBroken with a sentence when anything is missing, cannot be read, or is not what the manifest says.
     """
+    if public_key is not None:
+        _check_signature(folder, public_key)
     if allow_unverified and not (folder / "manifest.json").exists():
         return _read_unverified(folder, file)
+    _check_sidecars(folder)
     manifest = _read_manifest(folder / "manifest.json")
     files = {f.name: f for f in manifest.files}
     if MODEL_FILE not in files:
@@ -47,7 +55,6 @@ def read_artifact(folder: Path, file: str = MODEL_FILE, *, allow_unverified: boo
         if listed.name.endswith(".onnx"):
             # What was hashed is what will be run: the file is not opened a second time.
             contents[listed.name] = content
-    _check_sidecars(folder)
     variants = tuple(_variant(v, contents) for v in manifest.variants)
     learned = manifest.parameters.total > 0
     return Artifact(_description(manifest), contents[MODEL_FILE], variants, learned)
@@ -98,6 +105,15 @@ def _check_file(file: manifest_pb2.ArtifactFile, content: bytes) -> None:
         raise ModelBroken(
             f"{file.name} was changed after its export: its SHA-256 is {digest}, its manifest says {file.sha256}"
         )
+
+
+def _check_signature(folder: Path, public_key: Path) -> None:
+    try:
+        verify_signature(folder, public_key)
+    except SignatureFault as error:
+        raise ModelBroken(str(error)) from error
+    except OSError as error:
+        raise ModelBroken(f"the public key {public_key} cannot be read: {error.strerror}") from error
 
 
 def _check_sidecars(folder: Path) -> None:

@@ -83,6 +83,7 @@ OPTIONS = (
         _yes_or_no,
         switch=True,
     ),
+    Option("require_public_key", None, "PEM file; serve only artifacts that its owner has signed", Path),
     Option("listen", "127.0.0.1:8001", "HOST:PORT to serve on; port 0 takes a free one"),
     Option(
         "provider",
@@ -144,6 +145,7 @@ class Settings:
     poll_seconds: float
     load_model: tuple[str, ...]
     allow_unverified: bool
+    require_public_key: Path | None
     listen: str
     provider: str
     precision: str

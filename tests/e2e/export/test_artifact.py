@@ -36,6 +36,7 @@ def test_both_models_are_published_with_all_their_files_and_nothing_else(exporte
         "simple_cnn/1/provenance.json",
         "simple_cnn/1/provenance.sha256",
         "simple_cnn/1/references.npz",
+        "simple_cnn/1/report.html",
         "convolve/1/manifest.json",
         "convolve/1/manifest.sha256",
         "convolve/1/model.onnx",
@@ -44,6 +45,7 @@ def test_both_models_are_published_with_all_their_files_and_nothing_else(exporte
         "convolve/1/provenance.json",
         "convolve/1/provenance.sha256",
         "convolve/1/references.npz",
+        "convolve/1/report.html",
     }
 
 
@@ -61,7 +63,7 @@ def test_the_manifest_lists_every_file_that_is_the_same_each_time_with_its_hash_
     for folder in (exported.classifier, exported.convolution):
         manifest = json_format.Parse((folder / "manifest.json").read_text(), manifest_pb2.Manifest())
         listed = {f.name: (f.sha256, f.size) for f in manifest.files}
-        apart = {"manifest.json", "manifest.sha256", "provenance.json", "provenance.sha256"}
+        apart = {"manifest.json", "manifest.sha256", "provenance.json", "provenance.sha256", "report.html"}
         there = {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in apart}
         assert listed == {name: (hashlib.sha256(data).hexdigest(), len(data)) for name, data in there.items()}
 

@@ -43,8 +43,10 @@ def test_another_process_in_another_folder_publishes_the_same_bytes_and_the_same
 
 
 def test_the_same_process_gives_the_same_bytes_again(exported: Exported, candidates: dict[str, Candidate]) -> None:
-    candidate, folder = candidates["convolve"], exported.convolution
-    for _ in range(2):
+    for candidate, folder in (
+        (candidates["simple_cnn"], exported.classifier),
+        (candidates["convolve"], exported.convolution),
+    ):
         program = to_program(candidate)
         assert to_torchscript(candidate) == (folder / "model.pt").read_bytes()
         assert to_pt2(program) == (folder / "model.pt2").read_bytes()

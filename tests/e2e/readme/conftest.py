@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from .blocks import README, blocks
+
 ROOT = Path(__file__).resolve().parents[3]
 ADDRESS = "127.0.0.1:8001"
 READY_SECONDS = 60.0
@@ -89,6 +91,9 @@ def place(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     shipped = ROOT / "export" / "convserve_export" / "checkpoints"
     for suffix in (".safetensors", ".labels.txt"):
         shutil.copy(shipped / f"simple_cnn_cifar10{suffix}", folder / f"mine{suffix}")
+    for block in blocks(README.read_text(encoding="utf-8")):
+        if block.language == "python" and block.text.startswith("# my_network.py\n"):
+            (folder / "my_network.py").write_text(block.text, encoding="utf-8")
     here = Place(folder)
     with here.serving([sys.executable, "-m", "convserve_server", "--repository", "artifacts"]) as address:
         yield Place(folder, address)

@@ -15,6 +15,8 @@ EXAMPLES = {
     "load_model": ("a, b", ("a", "b")),
     "allow_unverified": ("yes", True),
     "listen": ("[::1]:9000", "[::1]:9000"),
+    "precision": ("int8", "int8"),
+    "require_public_key": ("key.pem", Path("key.pem")),
     "provider": ("cpu", "cpu"),
     "instances": ("3", 3),
     "threads": ("2", 2),
