@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from convserve_server.app import App
+from convserve_server.rpc import health
 from convserve_server.settings import Settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
@@ -98,7 +99,7 @@ def test_watchers_hear_of_the_drain_and_do_not_hold_it_up(tmp_path: Path, kind: 
         threads = [threading.Thread(target=watch, args=(service,)) for service in heard]
         for thread in threads:
             thread.start()
-        wait_until(lambda: len(app._health._watchers) == 2)
+        wait_until(lambda: app._health._watching == 2)
         stopper = threading.Thread(target=app.stop, args=(30,))
         stopper.start()
         stopper.join(10)
@@ -112,9 +113,9 @@ def test_watchers_hear_of_the_drain_and_do_not_hold_it_up(tmp_path: Path, kind: 
 def test_a_watcher_that_leaves_is_forgotten(app: App, channel: grpc.Channel) -> None:
     stream = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
     assert next(iter(stream)).status == SERVING
-    assert len(app._health._watchers) == 1
+    assert app._health._watching == 1
     stream.cancel()
-    wait_until(lambda: not app._health._watchers)
+    wait_until(lambda: app._health._watching == 0)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
@@ -169,3 +170,18 @@ def test_an_open_reflection_stream_does_not_hold_a_stop(tmp_path: Path, kind: st
         stopper.join(10)
         assert not stopper.is_alive()
         release.set()
+
+
+def test_too_many_watchers_are_refused_and_the_server_still_says_how_it_is(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "MOST_WATCHERS", 3)
+    stub = health_pb2_grpc.HealthStub(channel)
+    streams = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
+    assert [next(iter(stream)).status for stream in streams] == [SERVING] * 3
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub.Watch(health_pb2.HealthCheckRequest(), timeout=10))
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert check(channel, "") == SERVING
+    for stream in streams:
+        stream.cancel()

@@ -187,6 +187,24 @@ def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve) -> None:
     assert [f.result() for f in futures] == [str(n).encode() for n in range(9)]
 
 
+def test_a_slow_call_of_one_kind_holds_up_no_quick_one_of_another(serve: Serve) -> None:
+    release = threading.Event()
+
+    def mixed(payload: bytes, call: Call) -> None:
+        if payload == b"slow":
+            release.wait(20)
+        call.reply(payload)
+
+    _, channel = serve(Mixed=mixed)
+    for _ in range(5):
+        assert method(channel, "Mixed")(b"quick", timeout=20) == b"quick"
+    slow = method(channel, "Mixed").future(b"slow", timeout=30)
+    time.sleep(0.2)
+    assert method(channel, "Mixed")(b"quick", timeout=10) == b"quick"
+    release.set()
+    assert slow.result() == b"slow"
+
+
 def test_a_second_answer_changes_nothing(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def twice(payload: bytes, call: Call) -> None:
         call.reply(b"first")
@@ -225,6 +243,39 @@ def _code(channel: grpc.Channel, name: str) -> grpc.StatusCode | None:
         code: grpc.StatusCode = error.code()
         return code
     return None
+
+
+def test_what_waits_to_be_led_when_a_stop_comes_is_led_to_its_end(serve: Serve) -> None:
+    waiting: list[Call] = []
+    release, leading, slot = threading.Event(), threading.Event(), threading.Lock()
+
+    def work(batches: int | None) -> bool:
+        if not slot.acquire(blocking=False):
+            return False
+        leading.set()
+        release.wait(20)
+        done = 0
+        while waiting and (batches is None or done < batches):
+            waiting.pop(0).reply(b"done")
+            done += 1
+        slot.release()
+        return bool(waiting)
+
+    def enqueue(payload: bytes, call: Call) -> None:
+        waiting.append(call)
+        call.lead(work)
+
+    transport, channel = serve(Enqueue=enqueue)
+    futures = [method(channel, "Enqueue").future(b"", timeout=30) for _ in range(12)]
+    assert leading.wait(10)
+    wait_until(lambda: len(waiting) == 12)
+    stopper = threading.Thread(target=transport.stop, args=(20,))
+    stopper.start()
+    release.set()
+    assert [f.result() for f in futures] == [b"done"] * 12
+    stopper.join(20)
+    assert not stopper.is_alive()
+    assert waiting == []
 
 
 def test_a_stop_cancels_what_the_grace_does_not_suffice_for(serve: Serve) -> None:

@@ -132,11 +132,17 @@ class _Gather:
                 self._failed = True
         self._reply(self._joined() if isinstance(result, Answer) else result)
 
-    def _joined(self) -> Answer:
+    def _joined(self) -> Answer | ServerError:
         answers = [a for a in self._answers if a is not None]
-        outputs = zip(*(a.outputs for a in answers), strict=True)
+        try:
+            outputs = tuple(np.concatenate(o) for o in zip(*(a.outputs for a in answers), strict=True))
+        except Exception:
+            log.exception("the answers to the parts of a request cannot be joined")
+            return InferenceFailed(
+                "the request was run in parts whose outputs do not fit together; send fewer rows at a time"
+            )
         return Answer(
-            tuple(np.concatenate(o) for o in outputs),
+            outputs,
             answers[0].queue_seconds,
             sum(a.inference_seconds for a in answers),
         )
@@ -273,9 +279,9 @@ class Batcher:
         done = 0
         while True:
             with self._lock:
-                if self.limits.max_queue_delay:
-                    self._await_company()
                 stop = batches is not None and done >= batches
+                if self.limits.max_queue_delay and self._batched and not stop:
+                    self._await_company()
                 batch, dropped = ([], []) if stop else self._take()
                 if not batch:
                     self._idle.append((instance, slot))
@@ -331,6 +337,8 @@ class Batcher:
         started = self._clock()
         try:
             outputs = instance.run([part.inputs for part in batch])
+            if self._batched:
+                _check_rows(outputs, sum(part.rows for part in batch))
         except Exception:
             log.exception("a run of %d rows failed", sum(part.rows for part in batch))
             now = self._clock()
@@ -355,6 +363,13 @@ class Batcher:
                 at += part.rows
                 _deliver(part, Answer(rows, started - part.submitted, seconds))
         slot.ran(batch, started, instance.gathering_seconds, finished, self._clock())
+
+
+def _check_rows(outputs: Sequence[Array], rows: int) -> None:
+    """Raise where an output has not one row for each that was run: there is no telling whose they are."""
+    got = [len(o) if o.ndim else None for o in outputs]
+    if any(n != rows for n in got):
+        raise ValueError(f"{rows} rows were run, but the outputs have {got}")
 
 
 def _deliver(part: _Part, result: Answer | ServerError) -> None:

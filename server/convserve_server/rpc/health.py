@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,37 +13,11 @@ from grpc_health.v1 import health_pb2
 from convserve_server.rpc.streams import with_pool
 
 SERVICE = "grpc.health.v1.Health"
-_Send = Callable[[Any], None]
+MOST_WATCHERS = 128
+"""Open Watch streams; each has a thread. More are refused."""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-
-
-class _Watcher:
-    """One Watch stream: the next status is sent only when it differs, and the stream is ended once."""
-
-    def __init__(self, send: _Send) -> None:
-        self._send = send
-        self._last: int | None = None
-        self._open = True
-        self._lock = threading.Lock()
-
-    def tell(self, status: int) -> None:
-        with self._lock:
-            if self._open and status != self._last:
-                self._last = status
-                self._send(_response(status))
-
-    def end(self) -> None:
-        with self._lock:
-            if self._open:
-                self._open = False
-                self._send(None)
-
-    def gone(self) -> None:
-        """The caller has left: there is nobody to send to."""
-        with self._lock:
-            self._open = False
 
 
 class Health:
@@ -51,11 +25,14 @@ class Health:
 
     def __init__(self, services: Iterable[str]) -> None:
         self._statuses = dict.fromkeys(("", *services), _NOT_SERVING)
-        self._watchers: dict[_Watcher, str] = {}
+        self._watching = 0
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._closed = False
         # Of its own, so that an overloaded server can still be asked how it is.
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="health")
+        # A few more than streams, to refuse the next ones. A watcher that takes no answers blocks its own thread only.
+        self._streams = ThreadPoolExecutor(MOST_WATCHERS + 4, thread_name_prefix="health-watch")
 
     def set(self, serving: dict[str, bool]) -> None:
         """Set the status of each of these services, and tell who watches them. No effect once closed."""
@@ -64,19 +41,14 @@ class Health:
                 return
             for name, value in serving.items():
                 self._statuses[name] = _SERVING if value else _NOT_SERVING
-            told = [(w, self._statuses.get(n, _SERVICE_UNKNOWN)) for w, n in self._watchers.items()]
-        for watcher, status in told:
-            watcher.tell(status)
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Everything is NOT_SERVING from now on. Watch streams hear so and are ended: open ones would hold a stop."""
         self.set(dict.fromkeys(self._statuses, False))
         with self._lock:
             self._closed = True
-            watchers = list(self._watchers)
-            self._watchers.clear()
-        for watcher in watchers:
-            watcher.end()
+            self._changed.notify_all()
 
     def add_to(self, server: grpc.Server) -> None:
         """Register the service on a server."""
@@ -91,7 +63,7 @@ class Health:
                 with_pool(self._list, self._pool), health_pb2.HealthListRequest.FromString, listing
             ),
             "Watch": grpc.unary_stream_rpc_method_handler(
-                with_pool(self._watch, self._pool, non_blocking=True),
+                with_pool(self._watch, self._streams),
                 health_pb2.HealthCheckRequest.FromString,
                 health_pb2.HealthCheckResponse.SerializeToString,
             ),
@@ -109,24 +81,38 @@ class Health:
             statuses = {name: _response(status) for name, status in self._statuses.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
 
-    def _watch(self, request: Any, context: grpc.ServicerContext, send: _Send) -> None:
-        watcher = _Watcher(send)
-
-        def gone() -> None:
-            watcher.gone()
-            with self._lock:
-                self._watchers.pop(watcher, None)
-
+    def _watch(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         with self._lock:
-            closed = self._closed
-            status = self._statuses.get(request.service, _SERVICE_UNKNOWN)
-            if not closed:
-                self._watchers[watcher] = request.service
-        watcher.tell(status)
-        if closed:
-            watcher.end()
-        elif not context.add_callback(gone):
-            gone()
+            refused = self._watching >= MOST_WATCHERS
+            self._watching += not refused
+        if refused:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST_WATCHERS} Watch streams are open already")
+        try:
+            if not context.add_callback(self._wake):
+                return
+            last: int | None = None
+            while True:
+                with self._lock:
+                    while self._status(request) == last and not self._closed and context.is_active():
+                        self._changed.wait()
+                    status, closed = self._status(request), self._closed
+                if not context.is_active():
+                    return
+                if status != last:
+                    last = status
+                    yield _response(status)
+                if closed:
+                    return
+        finally:
+            with self._lock:
+                self._watching -= 1
+
+    def _status(self, request: Any) -> Any:
+        return self._statuses.get(request.service, _SERVICE_UNKNOWN)
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._changed.notify_all()
 
 
 def _response(status: int) -> Any:

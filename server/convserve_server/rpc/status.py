@@ -31,6 +31,9 @@ CODES: dict[type[errors.ServerError], Code] = {
     errors.InferenceFailed: Code.INTERNAL,
 }
 
+LONGEST_SENTENCE = 2000
+"""Bytes. In a header those beyond ASCII take three each."""
+
 M = TypeVar("M", bound=Message)
 
 
@@ -38,9 +41,15 @@ def status_of(error: BaseException) -> tuple[Code, str]:
     """Code and sentence for an error. What is no ServerError is a bug: logged here, and kept from the caller."""
     code = CODES.get(type(error))  # type: ignore[arg-type]
     if code is not None:
-        return code, str(error)
+        return code, _short(str(error))
     log.error("internal error", exc_info=error)
     return Code.INTERNAL, INTERNAL_ERROR
+
+
+def _short(sentence: str) -> str:
+    """The sentence, cut to what fits: a status travels in a header, and headers have 8 KB in all."""
+    encoded = sentence.encode(errors="replace")
+    return sentence if len(encoded) <= LONGEST_SENTENCE else encoded[:LONGEST_SENTENCE].decode(errors="ignore") + " ..."
 
 
 def fail(call: Call, error: BaseException) -> None:

@@ -34,8 +34,6 @@ from convserve_server.transport.standard import behavior_of
 
 log = logging.getLogger(__name__)
 
-LOOPS = 2
-"""Threads that poll. One runs a batch while the other reads; a third only passes the interpreter lock around."""
 REQUESTED = 64
 """Calls of each method that the core may hand over before it is asked for more; those beyond wait in the core."""
 BURST = 64
@@ -43,6 +41,7 @@ BURST = 64
 
 QUICK = 0.001
 """Seconds: a lone call of a method that took less the last time is worked on without waking a thread to read."""
+MOST_KINDS = 256
 LAST_ANSWERS = 5.0
 """Seconds that a stop waits for answers to calls that were cancelled when the grace ended."""
 
@@ -53,8 +52,9 @@ _EMPTY: tuple[()] = ()
 Work = Callable[[int | None], bool]
 
 
-def _ignore(event: Any) -> None:
-    """The tag of operations whose end changes nothing."""
+def _kind(call: _Call, payload: bytes) -> tuple[Method, int, bytes]:
+    """Calls of one kind take about as long: the beginning of a request names its model, its length tells the rows."""
+    return call.method, len(payload), payload[:64]
 
 
 class _Call:
@@ -102,7 +102,10 @@ class _Call:
             return
         self._answered = True
         # On a call that was cancelled the operations end without success, which does no harm.
-        self._call.start_server_batch(operations, _ignore)
+        self._call.start_server_batch(operations, self.on_sent)
+
+    def on_sent(self, event: Any) -> None:
+        # Until now the answer takes up memory: a caller that does not read is still a call in flight.
         self._open.discard(self)
 
     def on_close(self, event: Any) -> None:
@@ -120,7 +123,10 @@ class _Call:
         self._arrived.append((self, payload))
 
     def handle(self, payload: bytes) -> None:
-        """Have the handler take the call."""
+        """Have the handler take the call, unless nobody waits any more."""
+        if self._closed or self.deadline <= time.monotonic():
+            self.fail(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was read")
+            return
         try:
             self.method.handler(payload, self)
         except Exception:
@@ -156,9 +162,13 @@ class CompletionQueueTransport:
         self.arrived: deque[tuple[_Call, bytes]] = deque()
         self.leads: set[Work] = set()
         self._reading = threading.Lock()
-        self._quick: set[Method] = set()
+        self._quick: set[tuple[Method, int, bytes]] = set()
         self._stopping = False
-        self._loops = [threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(LOOPS)]
+        self._ended = False
+        self._gate = threading.Lock()
+        self._loops = [
+            threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(settings.loops)
+        ]
         self.port = bind(self._server, settings)
 
     def start(self) -> None:
@@ -183,8 +193,10 @@ class CompletionQueueTransport:
             if reading.acquire(blocking=not busy):
                 try:
                     if not self._read(wait=not (arrived or leads)):
+                        while leads:
+                            self._lead()
                         return
-                    if len(arrived) == 1 and not leads and arrived[0][0].method in self._quick:
+                    if len(arrived) == 1 and not leads and self._is_quick():
                         # Not worth waking another thread to read meanwhile.
                         self._work()
                         continue
@@ -192,23 +204,34 @@ class CompletionQueueTransport:
                     reading.release()
             self._work()
 
+    def _is_quick(self) -> bool:
+        try:
+            call, payload = self.arrived[0]
+        except IndexError:
+            # The other loop has taken it just now.
+            return False
+        return _kind(call, payload) in self._quick
+
     def _work(self) -> None:
         """Handle what has come in and lead one batch. A handler or a batch may take its time."""
         started = time.perf_counter()
-        method = None
+        last = None
         try:
             while True:
-                call, payload = self.arrived.popleft()
-                method = call.method
+                last = call, payload = self.arrived.popleft()
                 call.handle(payload)
         except IndexError:
             pass
         self._lead()
-        if method is not None:
-            if time.perf_counter() - started < QUICK:
-                self._quick.add(method)
-            else:
-                self._quick.discard(method)
+        if last is None:
+            return
+        kind = _kind(*last)
+        if time.perf_counter() - started >= QUICK:
+            self._quick.discard(kind)
+        elif kind not in self._quick:
+            if len(self._quick) >= MOST_KINDS:
+                self._quick.clear()
+            self._quick.add(kind)
 
     def _lead(self) -> None:
         try:
@@ -257,8 +280,11 @@ class CompletionQueueTransport:
                 self._stopping = True
         call = _Call(event, method, self)
         core_call = event.call
+        with self._gate:
+            if self._ended:
+                return
+            self.open_calls.add(call)
         core_call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), call.on_close)
-        self.open_calls.add(call)
         if len(self.open_calls) > self._max_calls:
             call.fail(Code.RESOURCE_EXHAUSTED, f"{self._max_calls} calls are in flight already; try again later")
             return
@@ -272,11 +298,15 @@ class CompletionQueueTransport:
         # Calls that the core has cancelled may still wait for their batch. No operation may start on a queue that
         # is shut down, so it is, only when everybody has been answered; else the loops end with the process.
         limit = time.monotonic() + LAST_ANSWERS
-        while self.open_calls and time.monotonic() < limit:
+        while True:
+            with self._gate:
+                self._ended = not self.open_calls
+            if self._ended:
+                break
+            if time.monotonic() >= limit:
+                log.error("%d calls were never answered", len(self.open_calls))
+                return
             time.sleep(0.01)
-        if self.open_calls:
-            log.error("%d calls were never answered", len(self.open_calls))
-            return
         self._queue.shutdown()
         for loop in self._loops:
             loop.join()

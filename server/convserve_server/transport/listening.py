@@ -39,6 +39,8 @@ class TransportSettings:
     """Calls in flight; more are refused with RESOURCE_EXHAUSTED."""
     threads: int = 32
     """Threads of grpc.server: each carries one call at a time."""
+    loops: int = 2
+    """Threads of the fast transport. One reads; as many as there are run slots may run batches."""
     credentials: grpc.ServerCredentials | None = None
     """Set for TLS."""
     shared_port: bool = False

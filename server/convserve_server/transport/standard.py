@@ -67,7 +67,11 @@ class _Call:
     def lead(self, work: Callable[[int | None], bool]) -> None:
         # This thread's own caller waits for it, so it leads for one batch only; a helper takes what is left.
         if work(1):
-            self._hand_on(work, None)
+            try:
+                self._hand_on(work, None)
+            except RuntimeError:
+                # Stopped meanwhile: there are no helpers any more, and others still wait.
+                work(None)
 
     def result(self) -> bytes:
         """Wait for the reply; ends the call with its status where it is an error."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from convserve_server.engine.batcher import Batcher, Limits
-from convserve_server.engine.model import Answer
+from convserve_server.engine.model import Answer, Array
 from convserve_server.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -305,3 +306,57 @@ def test_many_threads_lose_and_mix_up_nothing() -> None:
     assert all(caller.rows == [2 * value] for value, caller in callers.items())
     assert batcher.statistics.rows == 1600
     assert max(sum(b) for i in instances for b in i.batches) <= 8
+
+
+def test_a_split_request_whose_parts_do_not_join_fails_with_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    class Uneven(Doubling):
+        def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+            (whole,) = super().run(requests)
+            return [np.zeros((len(whole), len(self.batches)), np.float32)]
+
+    batcher = Batcher([Uneven()], Limits(max_batch_size=2))
+    caller = send(batcher, rows(1, 2, 3))
+    batcher.lead()
+    assert isinstance(caller.result, InferenceFailed)
+    assert "send fewer rows at a time" in str(caller.result)
+
+
+@pytest.mark.parametrize("output", [np.float32(1), np.zeros((1, 1), np.float32), np.zeros((9, 1), np.float32)])
+def test_outputs_without_a_row_for_each_input_fail_the_batch_and_keep_the_slot(
+    output: Array, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Wrong(Doubling):
+        def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+            if not self.batches:
+                super().run(requests)
+                return [np.asarray(output)]
+            return super().run(requests)
+
+    batcher = Batcher([Wrong()], Limits())
+    callers = [send(batcher, rows(n)) for n in (1, 2)]
+    batcher.lead()
+    assert all(isinstance(c.result, InferenceFailed) for c in callers)
+    after = send(batcher, rows(3))
+    batcher.lead()
+    assert after.rows == [6]
+
+
+def test_a_leader_of_one_batch_does_not_wait_for_company_of_the_next() -> None:
+    def no_wait(condition: threading.Condition, seconds: float) -> None:
+        raise AssertionError("waited")
+
+    batcher = Batcher([Doubling()], Limits(max_queue_delay=1.0, max_batch_size=2), wait=no_wait)
+    first = send(batcher, rows(1, 2))
+    send(batcher, rows(3))
+    assert batcher.lead(1) is True
+    assert first.rows == [2, 4]
+
+
+def test_a_model_without_a_batch_axis_does_not_wait_for_company() -> None:
+    def no_wait(condition: threading.Condition, seconds: float) -> None:
+        raise AssertionError("waited")
+
+    batcher = Batcher([Doubling()], Limits(max_queue_delay=1.0), batched=False, wait=no_wait)
+    caller = send(batcher, rows(1))
+    batcher.lead()
+    assert caller.rows == [2]

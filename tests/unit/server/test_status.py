@@ -32,6 +32,13 @@ def test_bytes_that_are_no_message_are_an_invalid_request() -> None:
         parse(vision_pb2.ClassifyRequest, b"\xff\xff")
 
 
+@pytest.mark.parametrize("sentence", ["x" * 9000, "ß" * 9000, "\udcff" * 9000])
+def test_a_sentence_is_cut_to_what_a_header_takes(sentence: str) -> None:
+    _, told = status_of(errors.InvalidRequest(sentence))
+    assert told.endswith(" ...")
+    assert len(told.encode()) < 2010
+
+
 class FailingCall:
     deadline = float("inf")
     metadata = ()
