@@ -18,7 +18,7 @@ from convserve_export.comparison import Tolerance
 from convserve_export.errors import VerificationFailed
 from convserve_export.evaluation import Material
 from convserve_export.file_checks import EXPECTED_PARAMETERS
-from convserve_export.html_plots import plotted
+from convserve_export.html_plots import plotted, samples
 from convserve_export.onnx_graph import to_onnx
 from convserve_export.program import to_program, to_pt2
 from convserve_export.reference_file import FILE as REFERENCES
@@ -188,6 +188,7 @@ def _prepare(order: Order, staging: Staging, listener: Listener, tolerance: Tole
         checks=checks,
         attempts=how["variants"],
         outputs=plotted(candidate, variants, paths),
+        samples=samples(candidate, files.get("model.pixels.onnx"), order.material),
         exported=f"{how['exported']} on {how['cpu']}",
     )
     return _Prepared(order, staging, about, how, page)

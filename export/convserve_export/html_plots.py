@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,35 @@ import numpy as np
 from convserve_export import forms
 from convserve_export.candidate import Candidate
 from convserve_export.cases import Array, Tensors
+from convserve_export.evaluation import Material, logits
 from convserve_export.forms import Form
 from convserve_export.variants import Variants
 
+MOST_PICTURES = 16
 MOST_NUMBERS = 640
 """Dots of a plot: enough to see a line, few enough for a small page."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Pictures with what model.pixels.onnx makes of them."""
+
+    pixels: Array
+    """uint8 ``[N, height, width, 3]``."""
+    logits: Array
+    truth: Array | None
+    """Indices of the right classes, where they are known."""
+
+
+def samples(candidate: Candidate, graph: bytes | None, material: Material | None) -> Samples | None:
+    """Some of the pictures that judge, else of those that it was verified on; None for what is no image classifier."""
+    if graph is None or candidate.pictures is None:
+        return None
+    if material is not None:
+        pixels, truth = material.pixels[:MOST_PICTURES], material.labels[:MOST_PICTURES]
+        return Samples(pixels, logits(graph, pixels), truth)
+    pixels = np.ascontiguousarray(candidate.pictures[:MOST_PICTURES].transpose(0, 2, 3, 1))
+    return Samples(pixels, logits(graph, pixels), None)
 
 
 def plotted(candidate: Candidate, variants: Variants, paths: Mapping[str, Path]) -> dict[str, tuple[Array, Array]]:

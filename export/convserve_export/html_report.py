@@ -14,11 +14,11 @@ from convserve_export.candidate import Candidate
 from convserve_export.cases import Array
 from convserve_export.check import Check
 from convserve_export.html_pictures import picture, tile
+from convserve_export.html_plots import Samples
 from convserve_export.parameters import layers
 
 FILE = "report.html"
 MOST_FILTERS = 64
-MOST_PICTURES = 12
 SOBEL = {
     "sobel_x": np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], np.float32),
     "sobel_y": np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]], np.float32),
@@ -40,6 +40,7 @@ def page(
     checks: Sequence[Check],
     attempts: Sequence[Mapping[str, Any]],
     outputs: Mapping[str, tuple[Array, Array]],
+    samples: Samples | None,
     exported: str,
 ) -> bytes:
     """The page. ``outputs`` are what the eager module and each form gave for the same rows, form to (eager, form)."""
@@ -50,7 +51,7 @@ def page(
         _section("The same answers in every form", _parity(outputs)),
         _section("Precisions", _precisions(attempts)),
         _section("What is taken for what", _confusions(candidate, attempts)),
-        _section("Pictures", _pictures(candidate, outputs)),
+        _section("Pictures", _pictures(candidate, samples)),
         _section("What the first layer looks for", _filters(candidate.module)),
         _section("Sizes", charts.bars([(n, len(d), f"{len(d):,} bytes") for n, d in sorted(files.items())])),
         _section("Checks", _checks(checks)),
@@ -115,17 +116,16 @@ def _confusions(candidate: Candidate, attempts: Sequence[Mapping[str, Any]]) -> 
     return f"<div class='row'>{''.join(plots)}</div>{note}" if plots else ""
 
 
-def _pictures(candidate: Candidate, outputs: Mapping[str, tuple[Array, Array]]) -> str:
-    logits = next((form for name, (_, form) in outputs.items() if name == "pixels"), None)
-    if candidate.pictures is None or logits is None:
+def _pictures(candidate: Candidate, samples: Samples | None) -> str:
+    if samples is None:
         return ""
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    weights = np.exp(samples.logits - samples.logits.max(axis=1, keepdims=True))
     shares = weights / weights.sum(axis=1, keepdims=True)
     figures = []
-    for pixels, row in zip(candidate.pictures[:MOST_PICTURES], shares, strict=False):
-        best = row.argsort()[::-1][:3]
-        told = "\n".join(f"{candidate.labels[i] if candidate.labels else i} {row[i]:.0%}" for i in best)
-        figures.append(picture(np.ascontiguousarray(pixels.transpose(1, 2, 0)), caption=told, size=112))
+    for i, (pixels, row) in enumerate(zip(samples.pixels, shares, strict=True)):
+        truth = f"is {candidate.labels[samples.truth[i]]}\n" if samples.truth is not None else ""
+        told = "\n".join(f"{candidate.labels[k]} {row[k]:.0%}" for k in row.argsort()[::-1][:3])
+        figures.append(picture(np.ascontiguousarray(pixels), caption=truth + told, size=112))
     return f"<div class='row'>{''.join(figures)}</div>"
 
 
