@@ -5,6 +5,7 @@ python -m tools.option_table     write it anew
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def _default(value: Any) -> str:
 
 def main() -> None:
     """Put the rows where the old ones stand."""
+    argparse.ArgumentParser(prog="python -m tools.option_table", description=__doc__).parse_args()
     README.write_text(ROW.sub(lambda old: rows(), README.read_text(), count=1))
 
 

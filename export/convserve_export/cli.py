@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="convserve-export verify DIR checks what is published again; convserve-export sign DIR signs it. "
         "Exit codes: 0 done, 1 verification failed, 2 bad input. An existing version is never overwritten.",
     )
+    new.add_argument("--version", action="version", version=f"convserve {metadata.version('convserve')}")
     add = new.add_argument
     add("--out", type=Path, default=Path("artifacts"), metavar="DIR", help="where to publish (default: artifacts)")
     add("--checkpoint", metavar="FILE", help=".safetensors or .pt weights, or 'random' (default: the shipped ones)")

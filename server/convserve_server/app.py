@@ -117,7 +117,8 @@ class App:
         self.serve()
         if self._settings.port_file is not None:
             write_port(self._settings.port_file, self.port)
-        log.info("ready")
+        refused = len(self.repository.refusals)
+        log.info("ready" + (f", {refused} refused: see above" if refused else ""))
 
     def listen(self) -> None:
         """Answer calls; not ready before serve(). Raises InvalidSettings when the address cannot be bound."""

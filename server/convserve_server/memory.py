@@ -7,8 +7,10 @@ import sys
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_KEEP = 32 << 20
-"""Bytes: the largest threshold that glibc takes, and room for several large requests."""
+_MAP_FROM = 4 << 20
+"""Bytes: buffers of requests are smaller and are reused; larger ones belong to models and are mapped as they come."""
+_KEEP = 8 << 20
+"""Bytes that may be free at the top of the heap before they are given back: room for several large requests."""
 
 
 def keep_freed_memory() -> bool:
@@ -24,5 +26,5 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    settings = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _KEEP), (_M_TRIM_THRESHOLD, _KEEP))
+    settings = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _MAP_FROM), (_M_TRIM_THRESHOLD, _KEEP))
     return all(mallopt(name, value) == 1 for name, value in settings)

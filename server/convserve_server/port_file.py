@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from convserve_server.errors import InvalidSettings
+
 
 def write_port(path: Path, port: int) -> None:
-    """Write a port into a file, so that a reader sees all of it or no file."""
+    """Write a port into a file, so that a reader sees all of it or no file.
+
+    Raises InvalidSettings where the file cannot be written.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(f"{port}\n")
-    aside.replace(path)
+    try:
+        aside.write_text(f"{port}\n")
+        aside.replace(path)
+    except OSError as error:
+        raise InvalidSettings(f"the port file {path} cannot be written: {error.strerror}") from error

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ def parser() -> argparse.ArgumentParser:
         prog="convserve-server",
         description="Serve exported networks over gRPC. Every option is also an environment variable.",
     )
+    command.add_argument("--version", action="version", version=f"convserve {metadata.version('convserve')}")
     for option in OPTIONS:
         default = "" if option.default in (None, ()) else f"; default {option.default}"
         text = f"{option.help} [{option.variable}{default}]"

@@ -164,6 +164,15 @@ def test_too_many_calls_in_flight_are_refused_and_those_in_flight_served(serve: 
     assert method(channel, "Hold")(b"", timeout=20) == b"done"
 
 
+def test_a_flood_of_calls_is_answered_or_refused_with_a_status_that_says_so(serve: Serve) -> None:
+    _, channel = serve(Echo=echo)
+    futures = [method(channel, "Echo").future(b"x" * 1000, timeout=60) for _ in range(5000)]
+    wait_until(lambda: all(f.done() for f in futures), 60)
+    codes = {f.code() for f in futures}
+    assert grpc.StatusCode.OK in codes
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}, "the core cancels what it cannot queue"
+
+
 def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve) -> None:
     waiting: list[tuple[Call, bytes]] = []
 

@@ -127,7 +127,7 @@ def _cuda_obstacle() -> str | None:
     # ONNX Runtime lists the CUDA provider wherever its wheel was built with it, driver or not, so the list can
     # only rule CUDA out. The driver itself is asked.
     if CUDA not in onnxruntime.get_available_providers():
-        return "the installed ONNX Runtime has no CUDA provider (pip install 'convserve[server,cuda]')"
+        return "the installed ONNX Runtime is built without CUDA (the extras server and cuda together have it)"
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(library)

@@ -92,9 +92,11 @@ class Signature:
             return
         expected = ", ".join(f"'{n}'" for n in self._places)
         got = ", ".join(f"'{n}'" for n in names) or "none"
+        counts = f"expected {len(self._places)} inputs but got {len(names)} inputs"
+        if len(names) == len(self._places):
+            counts = "unexpected input names"
         raise InvalidRequest(
-            f"expected {len(self._places)} inputs but got {len(names)} inputs for model '{self._model}': "
-            f"it takes {expected}, each once; the request has {got}"
+            f"{counts} for model '{self._model}': it takes {expected}, each once; the request has {got}"
         )
 
     def _check(self, spec: TensorSpec, datatype: str, shape: tuple[int, ...]) -> None:

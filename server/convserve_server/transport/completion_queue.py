@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 REQUESTED = 64
 """Calls of each method that the core may hand over before it is asked for more; those beyond wait in the core."""
-BURST = 64
+BURST = 256
 """Events that a loop takes in before it leads, so that what has come in together is run together."""
 
 QUICK = 0.001

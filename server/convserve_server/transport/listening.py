@@ -15,6 +15,8 @@ from convserve_server.calls import Method
 from convserve_server.errors import InvalidSettings
 from convserve_server.transport.address import split_address
 
+PENDING_CALLS = 100_000
+
 Register = Callable[[grpc.Server], None]
 """Adds services of its own to a server, such as health."""
 
@@ -60,6 +62,10 @@ def new_server(settings: TransportSettings, threads: ThreadPoolExecutor, max_cal
             # Clients may keep idle connections alive with a ping every 10 s.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),
+            # Calls that nobody has asked the core for yet. Beyond its own limits (1,000 and 3,000) it cancels them
+            # without a word; overload is refused here, with a status that says so.
+            ("grpc.server.max_pending_requests", PENDING_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_CALLS),
         ],
     )
 
