@@ -15,6 +15,7 @@ from convserve_server.errors import InvalidSettings
 from convserve_server.settings import Settings
 from prometheus_client.parser import text_string_to_metric_families
 from support.servers import running_app
+from support.transports import wait_until
 
 Samples = dict[tuple[str, frozenset[str]], float]
 
@@ -63,6 +64,9 @@ def test_a_request_is_in_each_histogram_of_its_model_and_version(app: App, clien
     model = frozenset({"simple_cnn", "1"})
     before = scrape(app)
     result = client.infer("simple_cnn", {"input": np.zeros((5, 3, 32, 32), np.float32)})
+    # A run is counted behind its replies.
+    counted = ("convserve_request_seconds_count", model)
+    wait_until(lambda: scrape(app)[counted] > before[counted])
     after = scrape(app)
     for name in ("convserve_queue_seconds", "convserve_inference_seconds", "convserve_request_seconds"):
         assert after[f"{name}_count", model] - before[f"{name}_count", model] == 1

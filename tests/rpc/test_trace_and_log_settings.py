@@ -16,6 +16,7 @@ from support.artifacts import write_sum
 from support.open_inference import ask, refused
 from support.requests import infer_request
 from support.servers import running_app
+from support.transports import wait_until
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -40,6 +41,12 @@ def log_as_before() -> Iterator[None]:
     logger.setLevel(level)
     for handler, before in filters.items():
         handler.filters = before
+
+
+def written(file: Path, lines: int) -> list[str]:
+    """The traces, once there are so many: they are written behind the reply."""
+    wait_until(lambda: file.exists() and file.read_text().count("\n") >= lines)
+    return file.read_text().splitlines()
 
 
 def trace(channel: grpc.Channel, model: str = "", **settings: list[str]) -> dict[str, list[str]]:
@@ -72,7 +79,7 @@ def test_requests_are_traced_by_rate_and_count_and_no_others(channel: grpc.Chann
         infer(channel, str(n))
     trace(channel, trace_level=["OFF"])
     infer(channel)
-    traces = [json.loads(line) for line in (tmp_path / "traces").read_text().splitlines()]
+    traces = [json.loads(line) for line in written(tmp_path / "traces", 2)]
     assert [(t["model_name"], t["model_version"], t["request_id"]) for t in traces] == [
         ("sum", 1, "0"),
         ("sum", 1, "3"),
@@ -88,7 +95,7 @@ def test_a_model_may_have_settings_of_its_own_and_a_value_that_is_cleared_is_the
     assert trace(channel, "sum", trace_level=["TIMESTAMPS"], trace_rate=["1"])["trace_rate"] == ["1"]
     assert trace(channel)["trace_level"] == ["OFF"]
     infer(channel)
-    assert len((tmp_path / "traces").read_text().splitlines()) == 1
+    assert len(written(tmp_path / "traces", 1)) == 1
     assert trace(channel, "sum", trace_rate=[])["trace_rate"] == ["1000"]
 
 

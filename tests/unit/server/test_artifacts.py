@@ -126,3 +126,11 @@ def test_reading_gives_what_the_manifest_says(tmp_path: Path) -> None:
     assert [i.name for i in artifact.description.inputs] == ["a", "b"]
     with pytest.raises(ModelBroken):
         read_artifact(tmp_path)
+
+
+def test_an_artifact_whose_manifest_nothing_vouches_for_is_served_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_sum(tmp_path)
+    assert loaded(tmp_path).names() == ["sum"]
+    assert "has no manifest.sha256, so its manifest is taken at its word" in caplog.text
