@@ -33,7 +33,7 @@ def _value(array: Array, bfloat16: bool) -> Any:
     import onnxruntime
 
     if bfloat16:
-        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), _BFLOAT16)
+        return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(np.asarray(array, order="C"), _BFLOAT16)
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
