@@ -20,7 +20,7 @@ if sys.argv[1] == "kept":
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def request():
     # Several buffers at a time, freed together, as a large request has them.
-    buffers = [bytearray(b"x" * 4_000_000) for _ in range(3)]
+    buffers = [bytearray(b"x" * 400_000) for _ in range(8)]
 request()
 before = faults()
 for _ in range(20): request()
