@@ -71,7 +71,9 @@ def test_a_broken_artifact_is_refused_and_the_others_are_served(stack: Stack, ar
         "run", "--detach", "--name", name, *CONTAINED, "-v", f"{artifacts}:/artifacts:ro", "convserve-server:test"
     )
     try:
-        eventually(lambda: stack.docker("logs", name).endswith("ready, 1 refused: see above"), 30, "the server is ready")
+        eventually(
+            lambda: stack.docker("logs", name).endswith("ready, 1 refused: see above"), 30, "the server is ready"
+        )
         log = stack.docker("logs", name)
         assert "refused /artifacts/simple_cnn/1: model.onnx" in log
         assert "serving convolve version 1" in log
