@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from convserve_proto import vision_pb2
+from convserve_proto.wire import varint
 from numpy.typing import NDArray
 
 from convserve_client.errors import InputError, ReplyError
@@ -40,17 +41,8 @@ def write_matrix(message: vision_pb2.Matrix, array: NDArray[np.float32]) -> None
     """Fill an empty message with a float32 [rows, columns] array."""
     rows, columns = array.shape
     data = array.astype(_FLOAT, copy=False).tobytes()
-    header = _ROWS + _varint(rows) + _COLUMNS + _varint(columns) + _VALUES + _varint(len(data))
+    header = _ROWS + varint(rows) + _COLUMNS + varint(columns) + _VALUES + varint(len(data))
     message.MergeFromString(header + data)
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def read_matrix(message: vision_pb2.Matrix) -> NDArray[np.float32]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from convserve_proto import vision_pb2
+from convserve_proto.wire import length_prefix
 from numpy.typing import NDArray
 
 from convserve_server.errors import InvalidRequest
-from convserve_server.rpc.wire import length_prefix
 
 Plane = NDArray[np.float32]
 """[rows, columns]"""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from convserve_proto.open_inference import ModelInferResponse
 from convserve_proto.tensors import NUMPY_TYPES, Array, TensorError, decode_contents, decode_raw, encode_raw
+from convserve_proto.wire import length_prefix
 
 from convserve_server.engine.model import Answer, Description, TensorSpec
 from convserve_server.errors import InvalidRequest
 from convserve_server.rpc.strings import to_text
-from convserve_server.rpc.wire import length_prefix
 
 if TYPE_CHECKING:
     from convserve_proto.open_inference_pb2 import ModelInferRequest

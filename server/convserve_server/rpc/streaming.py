@@ -18,11 +18,11 @@ from contextlib import suppress
 
 import grpc
 from convserve_proto import open_inference as oip
+from convserve_proto.wire import length_prefix
 from google.protobuf.message import DecodeError
 
 from convserve_server.calls import Code, Handler
 from convserve_server.rpc.streams import with_pool
-from convserve_server.rpc.wire import length_prefix
 
 log = logging.getLogger(__name__)
 

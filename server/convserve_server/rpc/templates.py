@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from convserve_proto.tensors import Array
+from convserve_proto.wire import length_prefix
 
 from convserve_server.rpc.signature import Signature
-from convserve_server.rpc.wire import length_prefix
 
 if TYPE_CHECKING:
     from convserve_proto.open_inference_pb2 import ModelInferRequest
