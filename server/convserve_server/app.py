@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from functools import partial
 from importlib import metadata
 
@@ -12,7 +11,6 @@ from convserve_proto import open_inference, vision_pb2
 from convserve_proto.cpu_kind import X86, cpu_kind
 
 from convserve_server.artifacts import read_artifact
-from convserve_server.counting import CallCounts, counted
 from convserve_server.engine.batcher import Limits
 from convserve_server.engine.cpus import usable_cpus
 from convserve_server.engine.cuda import CudaSettings
@@ -24,6 +22,7 @@ from convserve_server.engine.session import EngineSettings, check_distributions
 from convserve_server.errors import InvalidSettings, ModelBroken
 from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.model_configs import read_model_settings
+from convserve_server.observe.observation import Observation
 from convserve_server.port_file import write_port
 from convserve_server.rpc.convolution import Convolution
 from convserve_server.rpc.health import SERVICE as HEALTH_SERVICE
@@ -64,22 +63,22 @@ class App:
         services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
+        self._observation = Observation(settings)
         self._open_inference = OpenInferenceService(
             self.repository,
             self._ready,
             version=metadata.version("convserve"),
             repository_mode=settings.repository_mode,
             trace_file=settings.trace_file,
+            observed=self._observation.method,
         )
         methods = [
             *self._open_inference.methods(),
             *ImageClassifier(self.repository).methods(),
             *Convolution(self.repository).methods(),
         ]
-        self._metrics: MetricsEndpoint | None = None
-        if settings.metrics is not None:
-            methods, counts = counted(methods)
-            self._metrics = _metrics(settings, self.repository, counts, self._ready)
+        methods = [self._observation.method(method) for method in methods]
+        self._metrics = self._metrics_endpoint() if settings.metrics is not None else None
         self._transport: Transport | None = None
         self._make_transport = partial(
             make_transport,
@@ -182,7 +181,25 @@ class App:
             self._transport.stop(self._settings.grace if grace is None else grace)
         if self._metrics is not None:
             self._metrics.stop()
+        self._observation.close()
         log.info("stopped")
+
+    def _metrics_endpoint(self) -> MetricsEndpoint:
+        try:
+            from convserve_server.metrics import Metrics, Sources
+        except ImportError as error:
+            raise InvalidSettings(
+                f"--metrics needs prometheus-client ({error}): pip install 'convserve[metrics]', or leave it out"
+            ) from error
+        sources = Sources(
+            models=self.repository.models,
+            calls=self._observation.counts,
+            ready=self._ready,
+            refusals=lambda: len(self.repository.refusals),
+            streams=lambda: self._open_inference.open_streams,
+            workers=self._settings.workers,
+        )
+        return MetricsEndpoint(str(self._settings.metrics), Metrics(sources).text, self._ready)
 
 
 def make_repository(settings: Settings) -> Repository:
@@ -197,18 +214,6 @@ def make_repository(settings: Settings) -> Repository:
         partial(read_model_settings, defaults=defaults),
         allow_uploads=settings.allow_unverified,
     )
-
-
-def _metrics(
-    settings: Settings, repository: Repository, counts: list[CallCounts], ready: Callable[[], bool]
-) -> MetricsEndpoint:
-    try:
-        from convserve_server.metrics import Metrics
-    except ImportError as error:
-        raise InvalidSettings(
-            f"--metrics needs prometheus-client ({error}): pip install 'convserve[metrics]', or leave it out"
-        ) from error
-    return MetricsEndpoint(str(settings.metrics), Metrics(repository.models, counts).text, ready)
 
 
 def _cpus(settings: Settings) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 
 class Code(enum.IntEnum):
@@ -39,6 +39,32 @@ INTERNAL_ERROR = "internal error; the server's log says more"
 """What a caller hears of a bug."""
 
 
+class Run(NamedTuple):
+    """One trip of a call's rows through a model's queue. Moments on the clock of time.monotonic()."""
+
+    submitted: float
+    started: float
+    """Start of the batch; all that share it have the same. Infinity where the rows left the queue without a run."""
+    seconds: float
+    """How long the batch ran; where there was none, how long the rows waited."""
+    batch_rows: int
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a handler finds out about a call, for whoever logs or traces it. Names are as the caller sent them."""
+
+    request_id: str = ""
+    model: str = ""
+    version: str = ""
+    precision: str = ""
+    provider: str = ""
+    rows: int = 0
+    runs: list[Run] = field(default_factory=list)
+    trace_id: str = ""
+    """In hexadecimal digits, where calls are traced."""
+
+
 class Call(Protocol):
     """One unary call that has come in. Exactly one of reply and fail is called, once, from any thread."""
 
@@ -58,6 +84,10 @@ class Call(Protocol):
     def identities(self) -> tuple[bytes, ...]:
         """The names in the certificate that the caller proved itself with; empty without mutual TLS."""
 
+    @property
+    def notes(self) -> Notes | None:
+        """Where handlers note what the call is about; None where nobody wants to know."""
+
     def abandoned(self) -> bool:
         """True once the caller has cancelled, vanished, or was answered."""
 
@@ -75,6 +105,14 @@ Handler = Callable[[bytes, Call], None]
 """Takes a serialized request and the call to answer. Does not raise for anything that a caller sent."""
 
 
+Refused = Callable[[Code], None]
+"""Told of a call that the transport answers itself, with this code, before a handler has seen it."""
+
+
+def _nobody_asks(code: Code) -> None:
+    """Calls that were refused are not counted."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One unary method: where it is called and what answers it."""
@@ -84,3 +122,4 @@ class Method:
     handler: Handler
     hot: bool = False
     """Called often enough to be worth the fast transport."""
+    refused: Refused = _nobody_asks

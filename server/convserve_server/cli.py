@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from convserve_server.errors import StartupError
+from convserve_server.observe.log_format import set_up_logging
 from convserve_server.settings import Settings, read_settings
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(arguments)
         # A measurement speaks for itself.
         level = "warning" if settings.tune and settings.log_level == "info" else settings.log_level
-        logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s")
+        set_up_logging(level, settings.log_format)
         return _run(settings)
     except StartupError as error:
         print(f"convserve-server: {error}", file=sys.stderr)

@@ -1,12 +1,14 @@
-"""Counts calls by method and status code, around the handlers: neither they nor the transports know of it."""
+"""Counts calls by method and status code, and how long they took, around the handlers: these do not know of it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 
-from convserve_server.calls import Call, Code, Handler, Method
+from convserve_server.calls import Call, Code, Handler, Method, Notes
+from convserve_server.engine.histogram import Histogram
 
 
 class CallCounts:
@@ -16,15 +18,30 @@ class CallCounts:
         self.path = path
         self._started = 0
         self._ended = [0] * len(Code)
+        self._times = Histogram()
         self._lock = threading.Lock()
 
     def start(self) -> None:
         with self._lock:
             self._started += 1
 
-    def end(self, code: int) -> None:
+    def end(self, code: int, seconds: float) -> None:
         with self._lock:
             self._ended[code] += 1
+            self._times.add(seconds)
+
+    def refused(self, code: Code) -> None:
+        """Count a call that the transport has answered itself; it took no time."""
+        with self._lock:
+            self._started += 1
+            self._ended[code] += 1
+
+    def times(self) -> Histogram:
+        """How long calls took, from the handler's start to the answer."""
+        times = Histogram()
+        with self._lock:
+            times.merge(self._times)
+        return times
 
     def now(self) -> tuple[int, dict[Code, int]]:
         """Calls in flight, and calls that have ended with each code that there was."""
@@ -36,10 +53,12 @@ class CallCounts:
 class _CountedCall:
     """A call that is counted when it is answered."""
 
-    __slots__ = ("_call", "_counts", "abandoned", "deadline", "lead")
+    __slots__ = ("_call", "_counts", "_started", "abandoned", "deadline", "lead")
+    notes: Notes | None = None
 
     def __init__(self, call: Call, counts: CallCounts) -> None:
         self._call, self._counts = call, counts
+        self._started = time.monotonic()
         # What is asked for in every call is handed over once.
         self.deadline, self.abandoned, self.lead = call.deadline, call.abandoned, call.lead
 
@@ -57,24 +76,17 @@ class _CountedCall:
 
     def reply(self, payload: bytes) -> None:
         self._call.reply(payload)
-        self._counts.end(0)
+        self._counts.end(0, time.monotonic() - self._started)
 
     def fail(self, code: Code, message: str) -> None:
         self._call.fail(code, message)
-        self._counts.end(code)
+        self._counts.end(code, time.monotonic() - self._started)
 
 
-def counted(methods: Iterable[Method]) -> tuple[list[Method], list[CallCounts]]:
-    """The same methods, and the counts that they keep from now on.
-
-    Calls that the transport refuses, because too many are in flight, never get as far as a handler and are not counted.
-    """
-    found, counts = [], []
-    for method in methods:
-        count = CallCounts(method.path)
-        counts.append(count)
-        found.append(replace(method, handler=_counting(method.handler, count)))
-    return found, counts
+def counted(method: Method) -> tuple[Method, CallCounts]:
+    """The same method, and the counts that it keeps from now on."""
+    counts = CallCounts(method.path)
+    return replace(method, handler=_counting(method.handler, counts), refused=counts.refused), counts
 
 
 def _counting(handler: Handler, counts: CallCounts) -> Handler:

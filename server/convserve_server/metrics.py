@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from convserve_server.counting import CallCounts
+from convserve_server.engine.batcher import Statistics
 from convserve_server.engine.histogram import BOUNDS, Histogram
 from convserve_server.engine.loading import LoadedModel
 from convserve_server.engine.statistics import Durations
 
-MODEL = ("model", "version")
+METHOD = ("service", "method")
+MODEL = ("model", "version", "precision", "provider")
 BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where a server's figures come from. All are asked at each scrape, from any thread."""
+
+    models: Callable[[], Sequence[LoadedModel]] = list
+    calls: Sequence[CallCounts] = ()
+    ready: Callable[[], bool] = bool
+    refusals: Callable[[], int] = int
+    """How many artifacts are refused."""
+    streams: Callable[[], int] = int
+    """How many streams are open."""
+    workers: int = 1
+    """How many processes there are to be."""
 
 
 class Metrics:
     """A registry of its own, so that two servers in one process do not mix."""
 
-    def __init__(self, models: Callable[[], Sequence[LoadedModel]], calls: Sequence[CallCounts]) -> None:
+    def __init__(self, sources: Sources) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_ServerCollector(models, calls))
+        self._registry.register(_ServerCollector(sources))
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
@@ -31,52 +50,73 @@ class Metrics:
 
 
 class _ServerCollector(Collector):
-    def __init__(self, models: Callable[[], Sequence[LoadedModel]], calls: Sequence[CallCounts]) -> None:
-        self._models, self._calls = models, calls
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
-        yield from _of_calls(self._calls)
-        yield from _of_models(self._models())
+        yield from _of_server(self._sources)
+        yield from _of_calls(self._sources.calls)
+        yield from _of_models(self._sources.models())
+
+
+def _of_server(sources: Sources) -> Iterator[Metric]:
+    yield GaugeMetricFamily("convserve_ready", "Processes that answer inference calls now.", int(sources.ready()))
+    yield GaugeMetricFamily("convserve_workers", "Processes that there are to be.", sources.workers)
+    yield GaugeMetricFamily("convserve_refused_artifacts", "What is on disk and not served.", sources.refusals())
+    yield GaugeMetricFamily("convserve_streams_open", "Streams of ModelStreamInfer.", sources.streams())
+    yield GaugeMetricFamily("convserve_threads", "Threads that Python knows.", threading.active_count())
 
 
 def _of_calls(calls: Iterable[CallCounts]) -> Iterator[Metric]:
-    total = CounterMetricFamily("convserve_calls", "Calls that have ended.", labels=("service", "method", "code"))
-    flying = GaugeMetricFamily("convserve_calls_in_flight", "Calls not answered yet.", labels=("service", "method"))
+    total = CounterMetricFamily("convserve_calls", "Calls that have ended.", labels=(*METHOD, "code"))
+    flying = GaugeMetricFamily("convserve_calls_in_flight", "Calls not answered yet.", labels=METHOD)
+    times = HistogramMetricFamily("convserve_call_seconds", "From the request's arrival to its answer.", labels=METHOD)
     for counts in calls:
         _, service, method = counts.path.split("/")
         in_flight, ended = counts.now()
         flying.add_metric((service, method), in_flight)
         for code, count in ended.items():
             total.add_metric((service, method, code.name), count)
-    yield total
-    yield flying
+        _add_durations(times, (service, method), counts.times())
+    yield from (total, flying, times)
 
 
 def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
-    info = GaugeMetricFamily(
-        "convserve_model_info", "Models that are served.", labels=(*MODEL, "provider", "precision")
-    )
+    info = GaugeMetricFamily("convserve_model_info", "Models that are served.", labels=MODEL)
     waiting = GaugeMetricFamily("convserve_queue_rows", "Rows that wait for a run.", labels=MODEL)
     rows = CounterMetricFamily("convserve_rows", "Rows that were run.", labels=MODEL)
     lost = CounterMetricFamily("convserve_unanswered_requests", "Requests without an answer.", labels=(*MODEL, "why"))
+    failed = CounterMetricFamily("convserve_failed_runs", "Runs in which the model failed.", labels=MODEL)
     batches = HistogramMetricFamily("convserve_batch_rows", "Rows that were run together.", labels=MODEL)
     queue = HistogramMetricFamily("convserve_queue_seconds", "From submission to the run.", labels=MODEL)
     runs = HistogramMetricFamily("convserve_inference_seconds", "How long requests were run.", labels=MODEL)
     total = HistogramMetricFamily("convserve_request_seconds", "From submission to the reply.", labels=MODEL)
     for model in models:
-        of = (model.description.name, str(model.description.version))
+        told = model.description
+        of = (told.name, str(told.version), told.precision, model.provider)
         counts, statistics = model.batcher.counts, model.batcher.statistics
-        info.add_metric((*of, model.provider, model.description.precision), 1)
+        info.add_metric(of, 1)
         waiting.add_metric(of, model.batcher.waiting_rows)
         rows.add_metric(of, counts.rows)
-        for why in ("refused", "cancelled", "expired"):
-            lost.add_metric((*of, why), getattr(statistics, why))
-        failed = statistics.failed_requests - statistics.cancelled - statistics.expired
-        lost.add_metric((*of, "failed"), max(0, failed))
+        failed.add_metric(of, statistics.failed_batches)
+        for why, count in unanswered(statistics).items():
+            lost.add_metric((*of, why), count)
         _add_batches(batches, of, counts.batches)
         for family, histogram in ((queue, counts.queue_times), (runs, counts.run_times), (total, counts.total_times)):
             _add_durations(family, of, histogram)
-    yield from (info, waiting, rows, lost, batches, queue, runs, total)
+    yield from (info, waiting, rows, lost, failed, batches, queue, runs, total)
+
+
+def unanswered(statistics: Statistics) -> dict[str, int]:
+    """Requests without an answer, by the reason. The engine never saw rows that were refused."""
+    failed = statistics.failed_requests - statistics.cancelled - statistics.expired
+    return {
+        "queue_full": statistics.refused - statistics.too_large,
+        "too_large": statistics.too_large,
+        "cancelled": statistics.cancelled,
+        "expired": statistics.expired,
+        "failed": max(0, failed),
+    }
 
 
 def _add_durations(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram) -> None:

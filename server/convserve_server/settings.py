@@ -131,10 +131,19 @@ OPTIONS = (
     ),
     Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", _positive),
     Option("metrics", None, "HOST:PORT for Prometheus (/metrics) and for probes over HTTP (/healthz, /readyz)"),
+    Option(
+        "traces",
+        False,
+        "export OpenTelemetry traces; its OTEL_* variables say where to and how many",
+        _yes_or_no,
+        switch=True,
+    ),
     Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
     Option("trace_file", None, "file that traces are appended to, once a TraceSetting call turns them on", Path),
     Option("port_file", None, "file to write the port to once the server is ready", Path),
     Option("log_level", "info", "how much to log", choices=("debug", "info", "warning", "error")),
+    Option("log_format", "text", "text (for people) or json (an object a line)", choices=("text", "json")),
+    Option("log_requests", False, "a line of the log for each call, when it has ended", _yes_or_no, switch=True),
 )
 
 
@@ -165,10 +174,13 @@ class Settings:
     tune: bool
     workers: int
     metrics: str | None
+    traces: bool
     grace: float
     trace_file: Path | None
     port_file: Path | None
     log_level: str
+    log_format: str
+    log_requests: bool
 
     def __init__(self, **values: Any) -> None:
         for option in OPTIONS:

@@ -18,6 +18,7 @@ from support.servers import running_app
 from support.transports import wait_until
 
 Samples = dict[tuple[str, frozenset[str]], float]
+MODEL = frozenset({"simple_cnn", "1", "fp32", "CPUExecutionProvider"})
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_calls_are_counted_by_method_and_code(app: App, client: Client) -> None:
 
 
 def test_a_request_is_in_each_histogram_of_its_model_and_version(app: App, client: Client) -> None:
-    model = frozenset({"simple_cnn", "1"})
+    model = MODEL
     before = scrape(app)
     result = client.infer("simple_cnn", {"input": np.zeros((5, 3, 32, 32), np.float32)})
     # A run is counted behind its replies.
@@ -84,7 +85,7 @@ def test_a_request_is_in_each_histogram_of_its_model_and_version(app: App, clien
 
 
 def test_the_provider_that_really_runs_a_model_is_told(app: App) -> None:
-    assert scrape(app)["convserve_model_info", frozenset({"simple_cnn", "1", "CPUExecutionProvider", "fp32"})] == 1
+    assert scrape(app)["convserve_model_info", MODEL] == 1
 
 
 def test_probes_over_http(app: App) -> None:

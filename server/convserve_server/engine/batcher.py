@@ -52,6 +52,8 @@ class Statistics:
     failed_batches: int = 0
     refused: int = 0
     """Refused because the queue was full or the request too large."""
+    too_large: int = 0
+    """Those of them that were too large."""
     cancelled: int = 0
     """Dropped before a run because the caller was gone."""
     expired: int = 0
@@ -145,6 +147,8 @@ class _Gather:
             outputs,
             answers[0].queue_seconds,
             sum(a.inference_seconds for a in answers),
+            answers[0].started,
+            max(a.batch_rows for a in answers),
         )
 
 
@@ -209,6 +213,7 @@ class Batcher:
         if rows > limits.max_request_rows:
             with self._lock:
                 self.statistics.refused += 1
+                self.statistics.too_large += 1
             raise TooLarge(
                 f"the request has {rows} rows, but one request may have {limits.max_request_rows}; send it in parts"
             )
@@ -335,12 +340,13 @@ class Batcher:
 
     def _run(self, instance: Instance, slot: SlotStatistics, batch: list[_Part]) -> None:
         started = self._clock()
+        size = batch[0].rows if len(batch) == 1 else sum(part.rows for part in batch)
         try:
             outputs = instance.run([part.inputs for part in batch])
             if self._batched:
-                _check_rows(outputs, sum(part.rows for part in batch))
+                _check_rows(outputs, size)
         except Exception:
-            log.exception("a run of %d rows failed", sum(part.rows for part in batch))
+            log.exception("a run of %d rows failed", size)
             now = self._clock()
             with self._lock:
                 self.statistics.failed_batches += 1
@@ -355,13 +361,13 @@ class Batcher:
         finished = self._clock()
         seconds = finished - started
         if len(batch) == 1:
-            _deliver(batch[0], Answer(tuple(outputs), started - batch[0].submitted, seconds))
+            _deliver(batch[0], Answer(tuple(outputs), started - batch[0].submitted, seconds, started, size))
         else:
             at = 0
             for part in batch:
                 rows = tuple(o[at : at + part.rows] for o in outputs)
                 at += part.rows
-                _deliver(part, Answer(rows, started - part.submitted, seconds))
+                _deliver(part, Answer(rows, started - part.submitted, seconds, started, size))
         slot.ran(batch, started, instance.gathering_seconds, finished, self._clock())
 
 

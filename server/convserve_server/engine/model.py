@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -69,9 +69,8 @@ class QueuePolicy:
     """Whether a request may bring a timeout of its own."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a model computed for one request."""
+class Answer(NamedTuple):
+    """What a model computed for one request. (A tuple, because one is made for every request.)"""
 
     outputs: tuple[Array, ...]
     """In the order of Description.outputs."""
@@ -79,6 +78,10 @@ class Answer:
     """Time between submission and the start of the (first) run."""
     inference_seconds: float
     """Time that the model ran, summed over the runs that the request's rows were in."""
+    started: float = 0.0
+    """When the (first) run started, on the batcher's clock."""
+    batch_rows: int = 0
+    """Rows that were run together in the largest batch that the request's rows were in."""
 
 
 class Waiter(Protocol):

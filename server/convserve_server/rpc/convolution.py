@@ -11,6 +11,7 @@ from convserve_server.rpc.convolution_request import ConvolutionLimits, plan
 from convserve_server.rpc.convolution_response import encode
 from convserve_server.rpc.image_files import ignore_pillow_warnings
 from convserve_server.rpc.joining import Joined
+from convserve_server.rpc.noting import asked, noted
 from convserve_server.rpc.status import fail, guarded, parse
 
 MODEL, TASK = "convolve", "convolution"
@@ -32,6 +33,7 @@ class Convolution:
 
     def _convolve(self, payload: bytes, call: Call) -> None:
         request = parse(vision_pb2.ConvolveRequest, payload)
+        asked(call, MODEL, "")
         model = self._models.find(MODEL)
         if model.description.task != TASK:
             raise ModelNotFound(f"the model '{MODEL}' that is served is not the one that slides kernels")
@@ -50,7 +52,7 @@ class Convolution:
 
         joined = Joined(len(work.slid), answer)
         for index, kernel in enumerate(work.slid):
-            reply = joined.reply(index)
+            reply = noted(call, model, 1, joined.reply(index))
             try:
                 model.submit((work.planes, kernel), call, reply)
             except ServerError as error:

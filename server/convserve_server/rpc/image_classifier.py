@@ -18,6 +18,7 @@ from convserve_server.errors import Cancelled, DeadlineExceeded, InvalidRequest,
 from convserve_server.rpc.classification import Classification
 from convserve_server.rpc.image_files import ignore_pillow_warnings
 from convserve_server.rpc.images import ImageLimits, PixelBudget, Pixels, decode
+from convserve_server.rpc.noting import asked, noted
 from convserve_server.rpc.preprocessing import Normalizer, Rows, normalizer
 from convserve_server.rpc.status import guarded, parse
 
@@ -46,6 +47,7 @@ class ImageClassifier:
 
     def _classify(self, payload: bytes, call: Call) -> None:
         request = parse(vision_pb2.ClassifyRequest, payload)
+        asked(call, request.model_name, request.model_version)
         top_k = self._check(request)
         model = self._models.find(request.model_name or self._only_classifier(), request.model_version)
         normalize = normalizer(_preprocessing(model))
@@ -55,7 +57,7 @@ class ImageClassifier:
         if len(rows) == 0:
             classification.reply(None)
             return
-        model.submit((rows,), call, classification.reply)
+        model.submit((rows,), call, noted(call, model, len(rows), classification.reply))
         call.lead(model.lead)
 
     def _check(self, request: vision_pb2.ClassifyRequest) -> int:

@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 from convserve_proto import open_inference as oip
 
 from convserve_server.calls import Call, Handler, Method
-from convserve_server.engine.model import Answer, Model, Models
+from convserve_server.engine.model import Answer, Array, Model, Models
 from convserve_server.errors import ModelNotFound, ServerError
+from convserve_server.rpc.noting import asked, noted
 from convserve_server.rpc.output_parameters import OutputWishes
 from convserve_server.rpc.pixel_input import by_pixels, with_pixels
 from convserve_server.rpc.queueing import queued
@@ -47,7 +48,11 @@ class InferenceService:
             # The newest version is another one by now.
             self._infer_anew(payload, call)
             return
-        model.submit(template.inputs(payload), call, _replier(call, template.signature, "", template.outputs))
+        reply = _replier(call, template.signature, "", template.outputs)
+        inputs = template.inputs(payload)
+        if call.notes is not None:
+            reply = noted(call, model, _rows(model, inputs), reply)
+        model.submit(inputs, call, reply)
         call.lead(model.lead)
 
     def _infer_anew(self, payload: bytes, call: Call) -> None:
@@ -55,6 +60,7 @@ class InferenceService:
         request = parse(oip.ModelInferRequest, payload)
         if not request.model_name:
             raise ModelNotFound("the request names no model; set model_name")
+        asked(call, request.model_name, request.model_version, request.id)
         model = self._models.find(request.model_name, request.model_version)
         signature = self._signature(model, pixels=with_pixels(model.description, request))
         request = with_shared_inputs(request, self._regions)
@@ -67,6 +73,7 @@ class InferenceService:
             reply = self._tracer.around(model.description, request.id, reply)
         if waiter is call and not wishes:
             self._templates.remember(payload, request, signature, outputs)
+        reply = noted(call, model, _rows(model, inputs), reply, request.id)
         model.submit(inputs, waiter, reply)
         call.lead(model.lead)
 
@@ -77,6 +84,10 @@ class InferenceService:
             description = by_pixels(model.description) if pixels else model.description
             signature = signatures[model] = Signature(description)
         return signature
+
+
+def _rows(model: Model, inputs: tuple[Array, ...]) -> int:
+    return len(inputs[0]) if model.description.batched else 1
 
 
 def _replier(

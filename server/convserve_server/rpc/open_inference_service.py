@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
+from convserve_proto import open_inference as oip
 
 from convserve_server.calls import Method
 from convserve_server.engine.repository import Repository
@@ -24,7 +25,10 @@ from convserve_server.rpc.tracing import Tracer
 
 
 class OpenInferenceService:
-    """inference.GRPCInferenceService. ``ready`` tells whether the server can answer inference calls now."""
+    """inference.GRPCInferenceService. ``ready`` tells whether the server can answer inference calls now.
+
+    ``observed`` is put around the messages of streams; around methods(), whoever serves them puts it.
+    """
 
     def __init__(
         self,
@@ -34,10 +38,11 @@ class OpenInferenceService:
         version: str,
         repository_mode: str = "none",
         trace_file: Path | None = None,
+        observed: Callable[[Method], Method] = lambda method: method,
     ) -> None:
         regions, tracer = Regions(), Tracer(trace_file)
         inference = InferenceService(repository, regions, tracer)
-        self._streams = StreamService(inference.infer)
+        self._streams = StreamService(observed(Method(f"/{oip.SERVICE}/ModelStreamInfer", inference.infer)))
         self._methods = [
             *inference.methods(),
             *MetadataService(repository, ready, version).methods(),
@@ -52,6 +57,11 @@ class OpenInferenceService:
     def methods(self) -> list[Method]:
         """Every unary method of the service."""
         return self._methods
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open."""
+        return self._streams.open
 
     def add_to(self, server: grpc.Server) -> None:
         """Register the stream of the service on a server."""

@@ -21,7 +21,7 @@ from convserve_proto import open_inference as oip
 from convserve_proto.wire import length_prefix
 from google.protobuf.message import DecodeError
 
-from convserve_server.calls import Code, Handler
+from convserve_server.calls import Code, Handler, Method, Notes
 from convserve_server.rpc.streams import with_pool
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ Work = Callable[[int | None], bool]
 
 class _StreamCall:
     """One message, as a call (see calls.Call)."""
+
+    notes: Notes | None = None
 
     def __init__(self, stream: _Stream, payload: bytes) -> None:
         self._stream, self._payload = stream, payload
@@ -165,10 +167,10 @@ class _Stream:
 
 
 class StreamService:
-    """ModelStreamInfer. ``infer`` answers one message, as it does one call of ModelInfer."""
+    """ModelStreamInfer. ``message`` answers one message, as a call of ModelInfer is answered."""
 
-    def __init__(self, infer: Handler) -> None:
-        self._infer = infer
+    def __init__(self, message: Method) -> None:
+        self._message = message
         self._streams: set[_Stream] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -181,8 +183,13 @@ class StreamService:
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(
             with_pool(self._answer, self._threads)
         )
-        handlers = {"ModelStreamInfer": handler}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(oip.SERVICE, handlers),))
+        _, service, name = self._message.path.split("/")
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
+
+    @property
+    def open(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
 
     def close(self) -> None:
         """Take no more messages. Streams end when what they have taken is answered: open ones would hold a stop."""
@@ -202,12 +209,15 @@ class StreamService:
                 self._streams.add(stream)
         if refusal:
             code = grpc.StatusCode.UNAVAILABLE if self._closed else grpc.StatusCode.RESOURCE_EXHAUSTED
+            self._message.refused(Code(code.value[0]))
             context.abort(code, refusal)
         try:
             # Wakes the loop below when the caller is gone.
             if not context.add_callback(lambda: stream.end(None)):
                 return
-            threading.Thread(target=stream.read, args=(requests, self._infer), name="stream-read", daemon=True).start()
+            threading.Thread(
+                target=stream.read, args=(requests, self._message.handler), name="stream-read", daemon=True
+            ).start()
             for answer in stream.answers():
                 if answer is None:
                     return

@@ -21,7 +21,7 @@ from typing import Any
 
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from convserve_server.calls import INTERNAL_ERROR, Code, Method
+from convserve_server.calls import INTERNAL_ERROR, Code, Method, Notes
 from convserve_server.transport.listening import (
     Register,
     TransportSettings,
@@ -61,6 +61,7 @@ class _Call:
     """One call of the core's. Its methods are callable from any thread, as those of calls.Call."""
 
     __slots__ = ("_answered", "_arrived", "_call", "_closed", "_open", "deadline", "lead", "metadata", "method")
+    notes: Notes | None = None
 
     def __init__(self, event: Any, method: Method, transport: CompletionQueueTransport) -> None:
         self.deadline = monotonic_deadline(event.call_details.deadline)
@@ -95,6 +96,11 @@ class _Call:
         status = cygrpc.SendStatusFromServerOperation(_EMPTY, int(code), message.encode(), 0)
         self._send((cygrpc.SendInitialMetadataOperation(_EMPTY, 0), status))
 
+    def refuse(self, code: Code, message: str) -> None:
+        """Fail, before a handler has seen the call."""
+        self.method.refused(code)
+        self.fail(code, message)
+
     def _send(self, operations: tuple[Any, ...]) -> None:
         # Operations are made anew for each batch: they own memory of the core's while it runs.
         if self._answered:
@@ -125,7 +131,7 @@ class _Call:
     def handle(self, payload: bytes) -> None:
         """Have the handler take the call, unless nobody waits any more."""
         if self._closed or self.deadline <= time.monotonic():
-            self.fail(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was read")
+            self.refuse(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was read")
             return
         try:
             self.method.handler(payload, self)
@@ -286,7 +292,7 @@ class CompletionQueueTransport:
             self.open_calls.add(call)
         core_call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), call.on_close)
         if len(self.open_calls) > self._max_calls:
-            call.fail(Code.RESOURCE_EXHAUSTED, f"{self._max_calls} calls are in flight already; try again later")
+            call.refuse(Code.RESOURCE_EXHAUSTED, f"{self._max_calls} calls are in flight already; try again later")
             return
         core_call.start_server_batch((cygrpc.ReceiveMessageOperation(0),), call.on_message)
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from convserve_server.calls import INTERNAL_ERROR, Code, Method
+from convserve_server.calls import INTERNAL_ERROR, Code, Method, Notes
 from convserve_server.transport.listening import (
     Register,
     TransportSettings,
@@ -28,6 +28,8 @@ _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 class _Call:
     """One call of grpc.server. Its thread waits in result() until somebody has replied."""
+
+    notes: Notes | None = None
 
     def __init__(self, context: grpc.ServicerContext, hand_on: Callable[..., object]) -> None:
         remaining = context.time_remaining()

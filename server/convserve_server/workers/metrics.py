@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
@@ -19,6 +19,7 @@ PATIENCE = 5.0
 """Seconds that a worker may take to tell its metrics."""
 _NOT_ADDED: dict[str, Callable[[Iterable[float]], float]] = {
     "convserve_model_info": max,
+    "convserve_workers": max,
     "process_start_time_seconds": min,
     "process_max_fds": max,
 }
@@ -47,6 +48,7 @@ class WorkerMetrics:
         self._ports: dict[int, int] = {}
         self._last: dict[int, list[Metric]] = {}
         self._ended: list[Metric] = []
+        self._restarts = 0
         self._lock = threading.Lock()
 
     def serving(self, worker: int, port: int) -> None:
@@ -54,12 +56,21 @@ class WorkerMetrics:
         with self._lock:
             self._ports[worker] = port
 
+    def restarted(self) -> None:
+        """A worker is started in place of one that ended."""
+        with self._lock:
+            self._restarts += 1
+
     def ended(self, worker: int) -> None:
         """A worker is gone. What it had counted when it was last asked still counts."""
         with self._lock:
             self._ports.pop(worker, None)
             last = self._last.pop(worker, [])
-            self._ended = list(_merged([self._ended, [m for m in last if m.type in _CUMULATIVE]]))
+            self._keep(last)
+
+    def _keep(self, families: Iterable[Metric]) -> None:
+        """What is not counted any further stays in the sums. Called under the lock."""
+        self._ended = list(_merged([self._ended, [m for m in families if m.type in _CUMULATIVE]]))
 
     def text(self) -> bytes:
         """The sums over all workers, in Prometheus's text format."""
@@ -73,11 +84,14 @@ class WorkerMetrics:
                 continue
             with self._lock:
                 if self._ports.get(worker) == port:
+                    # A model that was loaded anew counts from 0 again.
+                    self._keep(_fallen(self._last.get(worker, []), told))
                     self._last[worker] = told
         with self._lock:
             families = list(_merged([self._ended, *self._last.values()]))
+            restarts = CounterMetricFamily("convserve_worker_restarts", "Workers started again.", self._restarts)
         registry = CollectorRegistry()
-        registry.register(_Given(families))
+        registry.register(_Given([*families, restarts]))
         return generate_latest(registry)
 
 
@@ -103,6 +117,32 @@ def _merged(sets: Iterable[Iterable[Metric]]) -> Iterator[Metric]:
         for (sample_name, labels), values in family.samples.items():
             metric.add_sample(sample_name, dict(labels), _NOT_ADDED.get(name, sum)(values))
         yield metric
+
+
+def _fallen(before: Iterable[Metric], now: Iterable[Metric]) -> Iterator[Metric]:
+    """Of what was counted before: the series that have begun again since, or are gone, such as a model's."""
+    counts = {family.name: _counts(family) for family in now}
+    for family in before:
+        if family.type not in _CUMULATIVE:
+            continue
+        new = counts.get(family.name, {})
+        old = _counts(family)
+        gone = {labels for labels, count in old.items() if new.get(labels, -1.0) < count}
+        if gone:
+            kept = Metric(family.name, family.documentation, family.type)
+            kept.samples = [s for s in family.samples if _without_bound(s.labels) in gone]
+            yield kept
+
+
+def _counts(family: Metric) -> dict[frozenset[tuple[str, str]], float]:
+    """What each series of a counter or a histogram has counted, by its labels."""
+    ends = "_count" if family.type == "histogram" else "_total"
+    return {_without_bound(s.labels): s.value for s in family.samples if s.name.endswith(ends)}
+
+
+def _without_bound(labels: dict[str, str]) -> frozenset[tuple[str, str]]:
+    """Labels without that of a histogram's bucket: all its samples begin again together."""
+    return frozenset((name, value) for name, value in labels.items() if name != "le")
 
 
 def _fetch(port: int) -> str:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from convserve_server.app import App
 from convserve_server.errors import StartupError
 from convserve_server.memory import keep_freed_memory
+from convserve_server.observe.log_format import set_up_logging
 from convserve_server.settings import Settings
 from convserve_server.workers.words import CannotStart, Loaded, Order, Report, Serving
 
@@ -31,11 +32,7 @@ def work(settings: Settings, number: int, pipe: Connection, late: bool) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     # They were blocked while this process was made.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format=f"%(asctime)s %(levelname)-7s worker {number}: %(message)s",
-    )
+    set_up_logging(settings.log_level, settings.log_format, number)
     app: App | None = None
     try:
         app = App(settings, shared_port=True)

@@ -44,6 +44,7 @@ class Slot:
         self.due = math.inf
         """When to start the next process; infinity where none is wanted."""
         self.serving_since = math.inf
+        self.starts = 0
         self.process: SpawnProcess | None = None
         self.pipe: Connection | None = None
 
@@ -65,6 +66,7 @@ class Slot:
         # Held by the worker alone, its end of the pipe says when it is gone; and ours, when we are.
         theirs.close()
         self.process, self.pipe = process, ours
+        self.starts += 1
         self.stage, self.due, self.serving_since = Stage.LOADING, math.inf, math.inf
 
     def reports(self, now: float) -> list[Report]:

@@ -110,6 +110,8 @@ class Supervisor:
         return self._ready and not self._stopping and any(slot.stage is Stage.SERVING for slot in self._slots)
 
     def _start(self, slot: Slot) -> None:
+        if self._metrics is not None and slot.starts:
+            self._metrics.restarted()
         slot.start(late=self._open)
         log.info("worker %d started (process %d)", slot.number, slot.process.pid if slot.process else 0)
 

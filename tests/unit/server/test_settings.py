@@ -37,6 +37,9 @@ EXAMPLES = {
     "trace_file": ("/var/traces", Path("/var/traces")),
     "port_file": ("/run/port", Path("/run/port")),
     "log_level": ("debug", "debug"),
+    "log_format": ("json", "json"),
+    "log_requests": ("yes", True),
+    "traces": ("yes", True),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from convserve_proto import vision_pb2
 from convserve_server import errors
-from convserve_server.calls import Call, Code
+from convserve_server.calls import Call, Code, Notes
 from convserve_server.rpc.status import CODES, guarded, parse, status_of
 
 
@@ -44,6 +44,7 @@ class FailingCall:
     metadata = ()
     peer = ""
     identities: tuple[bytes, ...] = ()
+    notes: Notes | None = None
 
     def __init__(self) -> None:
         self.failures: list[tuple[Code, str]] = []

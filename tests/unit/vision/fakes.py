@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from convserve_server.calls import Code
+from convserve_server.calls import Code, Notes
 from convserve_server.engine.model import (
     Answer,
     Array,
@@ -30,6 +30,7 @@ class FakeCall:
         self.metadata: Sequence[tuple[str, str | bytes]] = ()
         self.peer = "ipv4:127.0.0.1:1"
         self.identities: tuple[bytes, ...] = ()
+        self.notes: Notes | None = None
         self.payloads: list[bytes] = []
         self.failures: list[tuple[Code, str]] = []
         self.gone = False

@@ -90,5 +90,32 @@ def test_a_worker_that_does_not_tell_counts_with_what_it_told_last() -> None:
     assert workers.samples()["convserve_rows_total"] == 13
 
 
-def test_without_workers_there_is_nothing_to_tell() -> None:
-    assert WorkerMetrics().text() == b""
+def test_counts_of_a_model_that_was_loaded_anew_stay_in_the_sums() -> None:
+    workers = two()
+    workers.samples()
+    workers.tell(11, rows=2)
+    samples = workers.samples()
+    assert samples["convserve_rows_total"] == 5 + 7 + 2
+    assert samples["convserve_batch_rows_sum"] == 5 + 7 + 2
+    assert samples["convserve_batch_rows_bucket+Inf"] == 5 + 7 + 2
+    workers.tell(11, rows=3)
+    assert workers.samples()["convserve_rows_total"] == 5 + 7 + 3
+
+
+def test_counts_of_a_model_that_is_gone_stay_in_the_sums() -> None:
+    workers = two()
+    workers.samples()
+    workers.texts[11] = ""
+    assert workers.samples()["convserve_rows_total"] == 5 + 7
+
+
+def test_workers_that_were_started_again_are_counted() -> None:
+    workers = two()
+    assert workers.samples()["convserve_worker_restarts_total"] == 0
+    workers.metrics.restarted()
+    assert workers.samples()["convserve_worker_restarts_total"] == 1
+
+
+def test_without_workers_only_their_restarts_are_told() -> None:
+    text = WorkerMetrics().text().decode()
+    assert [family.name for family in text_string_to_metric_families(text)] == ["convserve_worker_restarts"]

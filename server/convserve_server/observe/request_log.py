@@ -1,0 +1,64 @@
+"""A line of the log for each call that has ended: what was asked, what came of it, and where the time went."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+
+from convserve_server.calls import Call, Code, Notes
+from convserve_server.observe.watching import Ended, Sighting
+
+log = logging.getLogger(__name__)
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+Value = str | int | float
+
+
+class RequestLog:
+    """Writes a line for every call, at level info. What the caller chose is made safe where lines are written."""
+
+    def begin(self, path: str, call: Call, notes: Notes) -> Ended | None:
+        """See Watcher.begin."""
+        return _write if log.isEnabledFor(logging.INFO) else None
+
+
+def _write(seen: Sighting) -> None:
+    log.info("request", extra={"fields": fields_of(seen)})
+
+
+def fields_of(seen: Sighting) -> dict[str, Value]:
+    """What is written of a call; times in milliseconds. What is not known is left out."""
+    notes = seen.notes
+    fields: dict[str, Value] = {"id": notes.request_id, "peer": seen.call.peer, "method": seen.path[1:]}
+    fields |= {"model": notes.model, "version": notes.version, "precision": notes.precision}
+    fields = {name: value for name, value in fields.items() if value}
+    fields["code"] = seen.code.name
+    if notes.runs:
+        ran = [run for run in notes.runs if run.started != math.inf]
+        waited = [run.started - run.submitted if run in ran else run.seconds for run in notes.runs]
+        fields |= {"rows": notes.rows, "queue_ms": _ms(max(waited))}
+        if ran:
+            fields |= {"batch_rows": max(run.batch_rows for run in ran)}
+            fields |= {"inference_ms": _ms(sum(run.seconds for run in ran))}
+    fields["total_ms"] = _ms(seen.ended - seen.arrived)
+    if trace := notes.trace_id or trace_id(seen.call.metadata):
+        fields["trace_id"] = trace
+    if principal := getattr(seen.call, "principal", ""):
+        fields["caller"] = str(principal)
+    if seen.code is not Code.OK:
+        fields["error"] = seen.sentence
+    return fields
+
+
+def trace_id(metadata: Sequence[tuple[str, str | bytes]]) -> str:
+    """The caller's trace (W3C Trace Context); empty where there is none that is valid."""
+    for key, value in metadata:
+        if key == "traceparent" and isinstance(value, str) and (found := _TRACEPARENT.fullmatch(value)):
+            return found[1] if found[1].strip("0") else ""
+    return ""
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
