@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from convserve_server.observe.log_format import JsonFormatter, TextFormatter
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
@@ -62,6 +62,7 @@ def test_a_traceback_is_marked_or_inside_of_the_object() -> None:
     assert "ValueError: no model 'x'" in told["traceback"]
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, ANY_TEXT)
 def test_no_text_can_add_a_line_or_a_control_character(message: str, value: str) -> None:
     made = record("%s", message, fields={"model": value})
@@ -74,6 +75,7 @@ def test_no_text_can_add_a_line_or_a_control_character(message: str, value: str)
     assert all(str(v).isprintable() for v in told.values())
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_no_error_can_forge_a_record(sentence: str) -> None:
     lines = TextFormatter().format(failed(sentence)).splitlines()
