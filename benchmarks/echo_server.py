@@ -10,6 +10,11 @@ import signal
 import sys
 from typing import Any
 
+from convserve_server.grpc_core import tell_core
+
+if sys.argv[1:2] != ["aio"]:
+    tell_core()  # before grpc is imported, as convserve-server does
+
 import grpc
 from convserve_server.calls import Call, Method
 from convserve_server.transport.choice import make_transport

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from convserve_server.grpc_core import tell_core
+
+tell_core()  # as convserve-server does, before anything imports grpc
 
 
 @pytest.fixture(scope="session")

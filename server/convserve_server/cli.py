@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-# Before grpc is imported: its own log lines are for its developers.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
 from convserve_server.errors import StartupError
+from convserve_server.grpc_core import tell_core
 from convserve_server.observe.log_format import set_up_logging
 from convserve_server.settings import Settings, read_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a server until SIGTERM or SIGINT. Returns 0 after a clean stop, 1 when it could not start."""
+    tell_core()  # before anything imports grpc
     try:
         settings = read_settings(arguments)
         # A measurement speaks for itself.

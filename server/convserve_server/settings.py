@@ -110,7 +110,7 @@ OPTIONS = (
         "cuda_tf32", False, "let CUDA round factors to 10 bits: faster, not what was verified", _yes_or_no, switch=True
     ),
     Option("cuda_graphs", False, "try CUDA graphs, keep those that are right and faster", _yes_or_no, switch=True),
-    Option("max_batch_size", 64, "rows in one run; larger requests are split and answered as one", _positive),
+    Option("max_batch_size", 32, "rows in one run; larger requests are split and answered as one", _positive),
     Option("max_queue_size", 1024, "rows of a model that may wait; more are refused", _positive),
     Option("max_request_rows", 1024, "rows that one request may have", _positive),
     Option("max_queue_delay", 0.0, "seconds that a batch which is not full waits for company", _seconds),

@@ -129,7 +129,7 @@ def test_a_model_that_mixes_the_rows_of_its_batch_axis_is_not_batched(
     within = helper.make_node("Softmax", ["x"], ["y"], axis=1)
     write(tmp_path, "within", onnx_model([within], {"x": shape}, {"y": shape}))
     with serving(tmp_path) as channel:
-        assert (max_batch_size(channel, "mixing"), max_batch_size(channel, "within")) == (0, 64)
+        assert (max_batch_size(channel, "mixing"), max_batch_size(channel, "within")) == (0, 32)
     assert "mixing mixes the rows of a batch" in caplog.text
 
 

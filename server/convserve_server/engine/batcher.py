@@ -71,7 +71,7 @@ class Statistics:
 class Limits:
     """How much a batcher takes."""
 
-    max_batch_size: int = 64
+    max_batch_size: int = 32
     """Rows in one run; a larger request is split and answered as one."""
     max_queue_size: int = 1024
     """Rows that may wait. An empty queue takes any request that max_request_rows allows."""

@@ -171,7 +171,6 @@ class CompletionQueueTransport:
         self._quick: set[tuple[Method, int, bytes]] = set()
         self._stopping = False
         self._ended = False
-        self._gate = threading.Lock()
         self._loops = [
             threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(settings.loops)
         ]
@@ -286,10 +285,11 @@ class CompletionQueueTransport:
                 self._stopping = True
         call = _Call(event, method, self)
         core_call = event.call
-        with self._gate:
-            if self._ended:
-                return
-            self.open_calls.add(call)
+        # First added, then looked: stop() does it the other way round, so one of the two sees the other. No lock.
+        self.open_calls.add(call)
+        if self._ended:
+            self.open_calls.discard(call)
+            return
         core_call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), call.on_close)
         if len(self.open_calls) > self._max_calls:
             call.refuse(Code.RESOURCE_EXHAUSTED, f"{self._max_calls} calls are in flight already; try again later")
@@ -305,10 +305,10 @@ class CompletionQueueTransport:
         # is shut down, so it is, only when everybody has been answered; else the loops end with the process.
         limit = time.monotonic() + LAST_ANSWERS
         while True:
-            with self._gate:
-                self._ended = not self.open_calls
-            if self._ended:
+            self._ended = True
+            if not self.open_calls:
                 break
+            self._ended = False
             if time.monotonic() >= limit:
                 log.error("%d calls were never answered", len(self.open_calls))
                 return

@@ -217,7 +217,7 @@ def test_a_config_of_the_call_takes_the_place_of_the_models_own_until_the_next_l
     assert {m.batcher.limits.max_batch_size for m in repository.models()} == {3}
     repository.load_model("sum")
     assert repository.versions("sum") == [10]
-    assert {m.batcher.limits.max_batch_size for m in repository.models()} == {64}
+    assert {m.batcher.limits.max_batch_size for m in repository.models()} == {32}
 
 
 def test_files_of_the_call_take_the_place_of_the_folder(models: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
