@@ -14,6 +14,7 @@ import grpc.aio
 from convserve_client.errors import ClientClosed
 from convserve_client.link import Link, failure_of
 from convserve_client.steps import Answer, Failure, Send, Steps, Together, Wait, result_signature
+from convserve_client.trace_context import with_trace
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -74,7 +75,7 @@ class AsyncLink(Link):
         self._check_open()
         method = self._method(step.method)
         try:
-            return Answer(await method(step.request, timeout=step.timeout, metadata=self._metadata))
+            return Answer(await method(step.request, timeout=step.timeout, metadata=with_trace(self._metadata)))
         except grpc.RpcError as error:
             self._check_open()
             return failure_of(error)

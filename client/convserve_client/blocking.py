@@ -14,6 +14,7 @@ import grpc
 from convserve_client.errors import ClientClosed
 from convserve_client.link import Link, failure_of
 from convserve_client.steps import Answer, Failure, Send, Steps, Together, Wait, result_signature
+from convserve_client.trace_context import with_trace
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -95,8 +96,8 @@ class BlockingLink(Link):
         try:
             if scope is None:
                 # Cheaper than a future by about 130 µs, but only another thread's close() can end it early.
-                return Answer(method(step.request, timeout=step.timeout, metadata=self._metadata))
-            call = method.future(step.request, timeout=step.timeout, metadata=self._metadata)
+                return Answer(method(step.request, timeout=step.timeout, metadata=with_trace(self._metadata)))
+            call = method.future(step.request, timeout=step.timeout, metadata=with_trace(self._metadata))
             scope.add(call)
             try:
                 return Answer(call.result())

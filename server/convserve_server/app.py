@@ -23,6 +23,7 @@ from convserve_server.errors import InvalidSettings, ModelBroken
 from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.model_configs import read_model_settings
 from convserve_server.observe.observation import Observation
+from convserve_server.observe.profile_page import ProfilePage
 from convserve_server.port_file import write_port
 from convserve_server.rpc.convolution import Convolution
 from convserve_server.rpc.health import SERVICE as HEALTH_SERVICE
@@ -199,7 +200,8 @@ class App:
             streams=lambda: self._open_inference.open_streams,
             workers=self._settings.workers,
         )
-        return MetricsEndpoint(str(self._settings.metrics), Metrics(sources).text, self._ready)
+        profile = ProfilePage() if self._settings.profiling else None
+        return MetricsEndpoint(str(self._settings.metrics), Metrics(sources).text, self._ready, profile)
 
 
 def make_repository(settings: Settings) -> Repository:

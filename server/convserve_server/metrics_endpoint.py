@@ -1,4 +1,4 @@
-"""A small HTTP server beside the gRPC one: /metrics for Prometheus, /healthz and /readyz for probes."""
+"""A small HTTP server beside the gRPC one: /metrics for Prometheus, /healthz and /readyz for probes, a profile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from convserve_server.errors import InvalidSettings
+from convserve_server.observe.profile_page import PATH, ProfilePage
 
 _TEXT = "text/plain; charset=utf-8"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -19,12 +20,18 @@ class MetricsEndpoint:
     Raises InvalidSettings when the address cannot be bound.
     """
 
-    def __init__(self, listen: str, metrics: Callable[[], bytes], ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        listen: str,
+        metrics: Callable[[], bytes],
+        ready: Callable[[], bool],
+        profile: ProfilePage | None = None,
+    ) -> None:
         host, separator, port = listen.rpartition(":")
         if not (separator and host and port.isdecimal() and int(port) < 65536):
             raise InvalidSettings(f"the address for metrics is '{listen}'; give HOST:PORT, such as 127.0.0.1:9090")
         try:
-            self._server = _Server((host.strip("[]"), int(port)), _handler(metrics, ready))
+            self._server = _Server((host.strip("[]"), int(port)), _handler(metrics, ready, profile))
         except OSError as error:
             raise InvalidSettings(f"cannot serve metrics on {listen}: {error.strerror}") from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
@@ -48,18 +55,22 @@ class _Server(ThreadingHTTPServer):
         """A scraper that hangs up is no reason for a traceback."""
 
 
-def _handler(metrics: Callable[[], bytes], ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    metrics: Callable[[], bytes], ready: Callable[[], bool], profile: ProfilePage | None
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10  # seconds that a client may take to ask
 
         def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
+            path, _, query = self.path.partition("?")
             if path == "/metrics":
                 self._answer(200, metrics(), _METRICS)
             elif path == "/healthz":
                 self._answer(200, b"live\n")
             elif path == "/readyz":
                 self._answer(*((200, b"ready\n") if ready() else (503, b"not ready\n")))
+            elif path == PATH and profile is not None:
+                self._answer(*profile(query, self.headers.get("Authorization")))
             else:
                 self._answer(404, b"there are /metrics, /healthz and /readyz\n")
 

@@ -132,6 +132,13 @@ OPTIONS = (
     Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", _positive),
     Option("metrics", None, "HOST:PORT for Prometheus (/metrics) and for probes over HTTP (/healthz, /readyz)"),
     Option(
+        "profiling",
+        False,
+        "serve /debug/profile beside the metrics: where the time goes, for who may reach that port",
+        _yes_or_no,
+        switch=True,
+    ),
+    Option(
         "traces",
         False,
         "export OpenTelemetry traces; its OTEL_* variables say where to and how many",
@@ -174,6 +181,7 @@ class Settings:
     tune: bool
     workers: int
     metrics: str | None
+    profiling: bool
     traces: bool
     grace: float
     trace_file: Path | None

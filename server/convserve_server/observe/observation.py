@@ -22,6 +22,8 @@ class Observation:
     def __init__(self, settings: Settings) -> None:
         self.counts: list[CallCounts] = []
         """Of every method that was given to method(), where metrics are asked for."""
+        if settings.profiling and settings.metrics is None:
+            raise InvalidSettings("--profiling is served beside the metrics: give --metrics HOST:PORT, too")
         self._counting = settings.metrics is not None
         self._tracing = _tracing() if settings.traces else None
         # Traces first: they say which trace a call belongs to.

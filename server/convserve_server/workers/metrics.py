@@ -56,6 +56,11 @@ class WorkerMetrics:
         with self._lock:
             self._ports[worker] = port
 
+    def ports(self) -> dict[int, int]:
+        """Where each worker tells its metrics."""
+        with self._lock:
+            return dict(self._ports)
+
     def restarted(self) -> None:
         """A worker is started in place of one that ended."""
         with self._lock:
@@ -74,9 +79,7 @@ class WorkerMetrics:
 
     def text(self) -> bytes:
         """The sums over all workers, in Prometheus's text format."""
-        with self._lock:
-            ports = dict(self._ports)
-        for worker, port in ports.items():
+        for worker, port in self.ports().items():
             try:
                 told = list(text_string_to_metric_families(self._fetch(port)))
             except (OSError, ValueError) as error:

@@ -13,6 +13,7 @@ from convserve_server.app import App
 from convserve_server.errors import StartupError
 from convserve_server.memory import keep_freed_memory
 from convserve_server.observe.log_format import set_up_logging
+from convserve_server.observe.thread_dump import dump_threads_on_signal
 from convserve_server.settings import Settings
 from convserve_server.workers.words import CannotStart, Loaded, Order, Report, Serving
 
@@ -33,6 +34,7 @@ def work(settings: Settings, number: int, pipe: Connection, late: bool) -> None:
     # They were blocked while this process was made.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     set_up_logging(settings.log_level, settings.log_format, number)
+    dump_threads_on_signal()
     app: App | None = None
     try:
         app = App(settings, shared_port=True)

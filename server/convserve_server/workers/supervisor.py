@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from convserve_server.errors import InvalidSettings, StartupError
 from convserve_server.metrics_endpoint import MetricsEndpoint
+from convserve_server.observe.profile_page import ProfilePage, of_workers
 from convserve_server.port_file import write_port
 from convserve_server.settings import Settings
 from convserve_server.workers.guard import PortGuard
@@ -97,7 +98,8 @@ class Supervisor:
             yield
             return
         self._metrics = _worker_metrics()
-        endpoint = MetricsEndpoint(self._given.metrics, self._metrics.text, self._anyone_serves)
+        profile = ProfilePage(take=of_workers(self._metrics.ports)) if self._given.profiling else None
+        endpoint = MetricsEndpoint(self._given.metrics, self._metrics.text, self._anyone_serves, profile)
         endpoint.start()
         log.info("metrics at port %d: /metrics, /healthz, /readyz", endpoint.port)
         try:

@@ -40,6 +40,7 @@ EXAMPLES = {
     "log_format": ("json", "json"),
     "log_requests": ("yes", True),
     "traces": ("yes", True),
+    "profiling": ("yes", True),
 }
 
 
