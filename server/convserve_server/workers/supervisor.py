@@ -191,6 +191,8 @@ class Supervisor:
 
     def _signalled(self, numbers: bytes) -> None:
         for number in numbers:
+            if number not in STOP_SIGNALS:
+                continue
             if self._stopping:
                 self._kill("is ended by a second signal", 128 + number)
                 return
