@@ -20,6 +20,7 @@ from convserve_server.engine.polling import Poller
 from convserve_server.engine.repository import Repository
 from convserve_server.engine.session import EngineSettings, check_distributions
 from convserve_server.errors import InvalidSettings, ModelBroken
+from convserve_server.load import Load
 from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.model_configs import read_model_settings
 from convserve_server.observe.observation import Observation
@@ -33,6 +34,7 @@ from convserve_server.rpc.open_inference_service import OpenInferenceService
 from convserve_server.rpc.reflection import Reflection
 from convserve_server.settings import Settings
 from convserve_server.transport.choice import Transport, make_transport
+from convserve_server.transport.connections import ConnectionLimits
 from convserve_server.transport.listening import TransportSettings
 
 log = logging.getLogger(__name__)
@@ -65,9 +67,11 @@ class App:
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
         self._observation = Observation(settings)
+        self._load = Load(settings.max_waiting_bytes)
         self._open_inference = OpenInferenceService(
             self.repository,
             self._ready,
+            self._load,
             version=metadata.version("convserve"),
             repository_mode=settings.repository_mode,
             trace_file=settings.trace_file,
@@ -88,6 +92,9 @@ class App:
                 listen=settings.listen,
                 max_message_bytes=settings.max_message_bytes,
                 max_calls=settings.max_calls,
+                load=self._load,
+                max_transfer_time=settings.max_transfer_time,
+                connections=_connections(settings),
                 loops=max(2, _instances(settings)),
                 shared_port=shared_port,
             ),
@@ -198,6 +205,7 @@ class App:
             ready=self._ready,
             refusals=lambda: len(self.repository.refusals),
             streams=lambda: self._open_inference.open_streams,
+            load=self._load,
             workers=self._settings.workers,
         )
         profile = ProfilePage() if self._settings.profiling else None
@@ -249,10 +257,24 @@ def _engine(settings: Settings) -> EngineSettings:
     )
 
 
+def _connections(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        max_connections=settings.max_connections,
+        max_streams=settings.max_streams,
+        max_header_bytes=settings.max_header_bytes,
+        min_ping_interval=settings.min_ping_interval,
+        keepalive=settings.keepalive,
+        max_idle=settings.max_connection_idle,
+        max_age=settings.max_connection_age,
+        age_grace=settings.grace,
+    )
+
+
 def _limits(settings: Settings) -> Limits:
     return Limits(
         max_batch_size=settings.max_batch_size,
         max_queue_size=settings.max_queue_size,
         max_request_rows=settings.max_request_rows,
         max_queue_delay=settings.max_queue_delay,
+        max_queue_time=settings.max_queue_time,
     )

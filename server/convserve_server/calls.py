@@ -65,6 +65,16 @@ class Notes:
     """In hexadecimal digits, where calls are traced."""
 
 
+PUSHBACK = "grpc-retry-pushback-ms"
+"""Trailing metadata with the milliseconds that a caller should let pass before another try. gRPC's own retries honour
+it wherever their policy names the status code (gRFC A6)."""
+
+
+def pushback(seconds: float) -> str:
+    """The value of PUSHBACK."""
+    return str(max(1, round(seconds * 1000)))
+
+
 class Call(Protocol):
     """One unary call that has come in. Exactly one of reply and fail is called, once, from any thread."""
 
@@ -94,8 +104,11 @@ class Call(Protocol):
     def reply(self, payload: bytes) -> None:
         """Answer with a serialized message and status OK."""
 
-    def fail(self, code: Code, message: str) -> None:
-        """Answer with an error. The message is a sentence for the caller."""
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
+        """Answer with an error. The message is a sentence for the caller.
+
+        ``retry_after``: seconds after which another try may fare better; the caller hears them with the status.
+        """
 
     def lead(self, work: Callable[[int | None], bool]) -> None:
         """Have ``work`` run when this thread has read what there is to read; see Batcher.lead."""

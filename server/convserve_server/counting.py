@@ -78,8 +78,8 @@ class _CountedCall:
         self._call.reply(payload)
         self._counts.end(0, time.monotonic() - self._started)
 
-    def fail(self, code: Code, message: str) -> None:
-        self._call.fail(code, message)
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
+        self._call.fail(code, message, retry_after)
         self._counts.end(code, time.monotonic() - self._started)
 
 

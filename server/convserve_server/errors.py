@@ -4,7 +4,8 @@
     ├── InvalidRequest          what was sent does not fit; the sentence says what does
     ├── ModelNotFound           no such model, or no such version of it
     ├── ModelNotReady           there, but not able to answer now
-    ├── QueueFull               more is waiting than the queue takes
+    ├── QueueFull               more is waiting than the queue takes, or than can be run in time
+    ├── WaitedTooLong           waited in the queue for longer than the server lets anything wait
     ├── TooLarge                more than a limit allows
     ├── RegionNotFound          no such region of shared memory is registered
     ├── RegionExists            a region of that name is registered already
@@ -30,6 +31,9 @@ from __future__ import annotations
 class ServerError(Exception):
     """Base of the errors whose message is meant for the caller."""
 
+    retry_after: float | None = None
+    """Seconds after which another try may fare better, where that is known."""
+
 
 class InvalidRequest(ServerError):
     """What was sent does not fit."""
@@ -44,7 +48,17 @@ class ModelNotReady(ServerError):
 
 
 class QueueFull(ServerError):
-    """More is waiting than the queue takes."""
+    """More is waiting than the queue takes, or than can be run before the caller's deadline."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class WaitedTooLong(ServerError):
+    """The request waited in the queue for longer than the server lets anything wait."""
+
+    retry_after = 1.0
 
 
 class TooLarge(ServerError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -15,6 +15,7 @@ from convserve_server.engine.batcher import Statistics
 from convserve_server.engine.histogram import BOUNDS, Histogram
 from convserve_server.engine.loading import LoadedModel
 from convserve_server.engine.statistics import Durations
+from convserve_server.load import Load
 
 METHOD = ("service", "method")
 MODEL = ("model", "version", "precision", "provider")
@@ -32,6 +33,7 @@ class Sources:
     """How many artifacts are refused."""
     streams: Callable[[], int] = int
     """How many streams are open."""
+    load: Load = field(default_factory=lambda: Load(1))
     workers: int = 1
     """How many processes there are to be."""
 
@@ -56,6 +58,7 @@ class _ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _of_server(self._sources)
         yield from _of_calls(self._sources.calls)
+        yield from _of_load(self._sources.load)
         yield from _of_models(self._sources.models())
 
 
@@ -79,6 +82,18 @@ def _of_calls(calls: Iterable[CallCounts]) -> Iterator[Metric]:
             total.add_metric((service, method, code.name), count)
         _add_durations(times, (service, method), counts.times())
     yield from (total, flying, times)
+
+
+def _of_load(load: Load) -> Iterator[Metric]:
+    held = GaugeMetricFamily("convserve_waiting_bytes", "Bytes of requests that are not answered yet.")
+    held.add_metric((), load.waiting_bytes)
+    refused = CounterMetricFamily(
+        "convserve_calls_refused", "Calls that were refused or ended before a handler saw them.", labels=("reason",)
+    )
+    for reason, count in list(load.refused.items()):
+        refused.add_metric((reason,), count)
+    yield held
+    yield refused
 
 
 def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
@@ -109,12 +124,13 @@ def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
 
 def unanswered(statistics: Statistics) -> dict[str, int]:
     """Requests without an answer, by the reason. The engine never saw rows that were refused."""
-    failed = statistics.failed_requests - statistics.cancelled - statistics.expired
+    failed = statistics.failed_requests - statistics.cancelled - statistics.expired - statistics.waited
     return {
         "queue_full": statistics.refused - statistics.too_large,
         "too_large": statistics.too_large,
         "cancelled": statistics.cancelled,
         "expired": statistics.expired,
+        "waited": statistics.waited,
         "failed": max(0, failed),
     }
 

@@ -114,8 +114,22 @@ OPTIONS = (
     Option("max_queue_size", 1024, "rows of a model that may wait; more are refused", _positive),
     Option("max_request_rows", 1024, "rows that one request may have", _positive),
     Option("max_queue_delay", 0.0, "seconds that a batch which is not full waits for company", _seconds),
+    Option(
+        "max_queue_time", 0.0, "seconds that a request may wait for its run; 0 is as long as its deadline", _seconds
+    ),
     Option("max_message_bytes", 64 << 20, "size limit of a request and of a reply", _positive),
+    Option("max_waiting_bytes", 512 << 20, "bytes of requests not answered yet; more are refused", _positive),
     Option("max_calls", 1024, "calls in flight; more are refused", _positive),
+    Option(
+        "max_transfer_time", 60.0, "seconds for a request to arrive and for an answer to be taken; 0 ever", _seconds
+    ),
+    Option("max_connections", 512, "connections; more are closed as they come", _positive),
+    Option("max_streams", 10_000, "calls in flight of one connection, which clients keep to by themselves", _positive),
+    Option("max_header_bytes", 16 << 10, "size limit of the metadata of a call", _positive),
+    Option("min_ping_interval", 10.0, "seconds between pings of a client; who pings more is disconnected", _seconds),
+    Option("keepalive", 60.0, "seconds of silence after which the server asks if a client lives; 0 never", _seconds),
+    Option("max_connection_idle", 0.0, "seconds without calls after which a connection is closed; 0 never", _seconds),
+    Option("max_connection_age", 0.0, "seconds after which a connection is to be made anew; 0 never", _seconds),
     Option(
         "transport",
         "auto",
@@ -175,8 +189,18 @@ class Settings:
     max_queue_size: int
     max_request_rows: int
     max_queue_delay: float
+    max_queue_time: float
     max_message_bytes: int
+    max_waiting_bytes: int
     max_calls: int
+    max_transfer_time: float
+    max_connections: int
+    max_streams: int
+    max_header_bytes: int
+    min_ping_interval: float
+    keepalive: float
+    max_connection_idle: float
+    max_connection_age: float
     transport: str
     tune: bool
     workers: int

@@ -18,12 +18,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from convserve_server.engine.model import Answer, Array, Reply, Waiter
+from convserve_server.engine.pace import Pace
+from convserve_server.engine.parts import Gather, Part
 from convserve_server.engine.priority import PriorityLine
 from convserve_server.engine.statistics import Counts, SlotStatistics, merged
-from convserve_server.errors import Cancelled, DeadlineExceeded, InferenceFailed, QueueFull, ServerError, TooLarge
+from convserve_server.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InferenceFailed,
+    QueueFull,
+    ServerError,
+    TooLarge,
+    WaitedTooLong,
+)
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +59,15 @@ class Statistics:
     batched_rows: int = 0
     failed_batches: int = 0
     refused: int = 0
-    """Refused because the queue was full or the request too large."""
+    """Refused because the queue was full, its wait too long, or the request too large."""
     too_large: int = 0
     """Those of them that were too large."""
     cancelled: int = 0
     """Dropped before a run because the caller was gone."""
     expired: int = 0
     """Dropped before a run because the caller's deadline had passed."""
+    waited: int = 0
+    """Dropped before a run because it had waited for longer than anything may."""
     failed_requests: int = 0
     """Accepted and not answered as they should: dropped, or in a run that failed."""
     failed_seconds: float = 0.0
@@ -78,78 +88,8 @@ class Limits:
     max_request_rows: int = 1024
     max_queue_delay: float = 0.0
     """Seconds that a batch which is not full waits for company; 0 runs at once."""
-
-
-class _Part:
-    """Rows of one request that are run together: the whole request, unless it is larger than a batch may be."""
-
-    __slots__ = ("inputs", "key", "reply", "rows", "submitted", "waiter", "whole")
-
-    def __init__(
-        self,
-        inputs: tuple[Array, ...],
-        rows: int,
-        key: object,
-        waiter: Waiter,
-        reply: Reply,
-        submitted: float,
-        whole: bool = True,
-    ) -> None:
-        self.inputs, self.rows, self.key, self.whole = inputs, rows, key, whole
-        self.waiter, self.reply, self.submitted = waiter, reply, submitted
-
-
-class _Gather:
-    """Collects the answers to the parts of a split request; replies once, with the whole or the first error.
-
-    It stands in for the request's waiter, so that the parts left over after an error are dropped.
-    """
-
-    def __init__(self, parts: int, waiter: Waiter, reply: Reply) -> None:
-        self.deadline = waiter.deadline
-        if hasattr(waiter, "priority"):
-            self.priority: int = waiter.priority
-        self._waiter, self._reply = waiter, reply
-        self._answers: list[Answer | None] = [None] * parts
-        self._missing = parts
-        self._failed = False
-        self._lock = threading.Lock()
-
-    def abandoned(self) -> bool:
-        return self._failed or self._waiter.abandoned()
-
-    def reply_for(self, index: int) -> Reply:
-        return lambda result: self._arrived(index, result)
-
-    def _arrived(self, index: int, result: Answer | ServerError) -> None:
-        with self._lock:
-            if self._failed:
-                return
-            if isinstance(result, Answer):
-                self._answers[index] = result
-                self._missing -= 1
-                if self._missing:
-                    return
-            else:
-                self._failed = True
-        self._reply(self._joined() if isinstance(result, Answer) else result)
-
-    def _joined(self) -> Answer | ServerError:
-        answers = [a for a in self._answers if a is not None]
-        try:
-            outputs = tuple(np.concatenate(o) for o in zip(*(a.outputs for a in answers), strict=True))
-        except Exception:
-            log.exception("the answers to the parts of a request cannot be joined")
-            return InferenceFailed(
-                "the request was run in parts whose outputs do not fit together; send fewer rows at a time"
-            )
-        return Answer(
-            outputs,
-            answers[0].queue_seconds,
-            sum(a.inference_seconds for a in answers),
-            answers[0].started,
-            max(a.batch_rows for a in answers),
-        )
+    max_queue_time: float = 0.0
+    """Seconds that a request may wait for its run; 0 is as long as its deadline."""
 
 
 class Batcher:
@@ -177,8 +117,10 @@ class Batcher:
         self._slots = [SlotStatistics() for _ in instances]
         self._idle = list(zip(instances, self._slots, strict=True))
         self._instances = len(instances)
-        self._queue: deque[_Part] | PriorityLine = deque()
+        self._queue: deque[Part] | PriorityLine = deque()
         self._waiting_rows = 0
+        self._pace = Pace(len(instances))
+        self._awaiting_company = False
         self._clock, self._wait = clock, wait
         self._lock = threading.Lock()
         self._arrival = threading.Condition(self._lock)
@@ -206,7 +148,8 @@ class Batcher:
     def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
         """Put a request into the queue; ``reply`` is called exactly once, by whoever leads. Call lead() afterwards.
 
-        Raises TooLarge or QueueFull; then ``reply`` is not called.
+        Raises TooLarge, or QueueFull where more is waiting than the queue takes or than can be run before the deadline;
+        then ``reply`` is not called.
         """
         rows = len(inputs[0]) if self._batched else 1
         limits = self.limits
@@ -218,17 +161,15 @@ class Batcher:
                 f"the request has {rows} rows, but one request may have {limits.max_request_rows}; send it in parts"
             )
         key = tuple(a.shape[1:] for a in inputs) if self._batched else None
+        now = self._clock()
         if rows > limits.max_batch_size and self._batched:
-            parts = self._split(inputs, rows, key, waiter, reply)
+            parts = self._split(inputs, rows, key, waiter, reply, now)
         else:
-            parts = (_Part(inputs, rows, key, waiter, reply, self._clock()),)
+            parts = (Part(inputs, rows, key, waiter, reply, now),)
         with self._lock:
-            if self._waiting_rows and self._waiting_rows + rows > limits.max_queue_size:
-                self.statistics.refused += 1
-                raise QueueFull(
-                    f"{self._waiting_rows} rows are waiting and the queue takes {limits.max_queue_size}: "
-                    "the server is overloaded; try again later or send less at a time"
-                )
+            # An empty queue takes any request: a lone one is never refused for what others have cost.
+            if self._waiting_rows:
+                self._check_room(rows, waiter.deadline - now)
             self._queue.extend(parts)
             self._waiting_rows += rows
             self.statistics.requests += 1
@@ -236,14 +177,34 @@ class Batcher:
             if limits.max_queue_delay:
                 self._arrival.notify_all()
 
+    def _check_room(self, rows: int, time_left: float) -> None:
+        """Raise QueueFull where the request would not be taken, or not in time. Called under the lock."""
+        limits, waiting = self.limits, self._waiting_rows
+        # Where some are more urgent than others, there is no telling how much is before this one.
+        wait = self._pace.wait(waiting) if isinstance(self._queue, deque) else 0.0
+        if waiting + rows > limits.max_queue_size:
+            why = f"the queue takes {limits.max_queue_size}"
+        elif wait + self._pace.run > time_left:
+            why = f"take about {wait * 1e3:.0f} ms, but the deadline is in {time_left * 1e3:.0f} ms"
+        elif limits.max_queue_time and wait > limits.max_queue_time:
+            why = (
+                f"take about {wait * 1e3:.0f} ms, but nothing may wait for more than {limits.max_queue_time * 1e3:g} ms"
+            )
+        else:
+            return
+        self.statistics.refused += 1
+        raise QueueFull(
+            f"{waiting} rows are waiting and {why}: the server is overloaded; try again later or send less at a time",
+            wait,
+        )
+
     def _split(
-        self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply
-    ) -> tuple[_Part, ...]:
+        self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply, now: float
+    ) -> tuple[Part, ...]:
         size = self.limits.max_batch_size
-        now = self._clock()
-        gather = _Gather(math.ceil(rows / size), waiter, self._counted(reply, now))
+        gather = Gather(math.ceil(rows / size), waiter, self._counted(reply, now))
         return tuple(
-            _Part(
+            Part(
                 tuple(a[start : start + size] for a in inputs),
                 min(size, rows - start),
                 key,
@@ -278,7 +239,8 @@ class Batcher:
         it that somebody leads again.
         """
         with self._lock:
-            if not self._queue or not self._idle:
+            # Who waits for company takes what has come: a second one waiting would only keep a thread from reading.
+            if not self._queue or not self._idle or self._awaiting_company:
                 return False
             instance, slot = self._idle.pop()
         done = 0
@@ -286,7 +248,7 @@ class Batcher:
             with self._lock:
                 stop = batches is not None and done >= batches
                 if self.limits.max_queue_delay and self._batched and not stop:
-                    self._await_company()
+                    stop = not self._await_company()
                 batch, dropped = ([], []) if stop else self._take()
                 if not batch:
                     self._idle.append((instance, slot))
@@ -298,19 +260,27 @@ class Batcher:
             self._run(instance, slot, batch)
             done += 1
 
-    def _await_company(self) -> None:
+    def _await_company(self) -> bool:
+        """Wait until a batch is full or its first request has waited enough. False where another leader does so."""
+        if self._awaiting_company:
+            return False
         limits = self.limits
-        while self._queue and self._waiting_rows < limits.max_batch_size:
-            left = self._queue[0].submitted + limits.max_queue_delay - self._clock()
-            if left <= 0:
-                return
-            self._wait(self._arrival, left)
+        self._awaiting_company = True
+        try:
+            while self._queue and self._waiting_rows < limits.max_batch_size:
+                left = self._queue[0].submitted + limits.max_queue_delay - self._clock()
+                if left <= 0:
+                    break
+                self._wait(self._arrival, left)
+        finally:
+            self._awaiting_company = False
+        return True
 
-    def _take(self) -> tuple[list[_Part], list[tuple[_Part, ServerError]]]:
+    def _take(self) -> tuple[list[Part], list[tuple[Part, ServerError]]]:
         """The next batch from the head of the queue, and whom it is too late for. Called under the lock."""
-        batch: list[_Part] = []
-        dropped: list[tuple[_Part, ServerError]] = []
-        now, rows, queue = self._clock(), 0, self._queue
+        batch: list[Part] = []
+        dropped: list[tuple[Part, ServerError]] = []
+        now, rows, queue, most_wait = self._clock(), 0, self._queue, self.limits.max_queue_time
         # What waits is shared between the instances, as long as each has enough to be worth a run.
         share = max(FAIR_SHARE, -(-self._waiting_rows // self._instances))
         most = min(self.limits.max_batch_size, share)
@@ -322,6 +292,11 @@ class Batcher:
             elif part.waiter.deadline <= now:
                 self.statistics.expired += 1
                 dropped.append((part, DeadlineExceeded("the deadline passed before the request was run")))
+            elif most_wait and now - part.submitted > most_wait and not part.begun:
+                self.statistics.waited += 1
+                dropped.append(
+                    (part, WaitedTooLong(f"the request waited for {most_wait:g} s, and nothing may wait for longer"))
+                )
             elif batch and (not self._batched or part.key != batch[0].key or rows + part.rows > most):
                 break
             else:
@@ -338,7 +313,7 @@ class Batcher:
             self.statistics.batched_rows += rows
         return batch, dropped
 
-    def _run(self, instance: Instance, slot: SlotStatistics, batch: list[_Part]) -> None:
+    def _run(self, instance: Instance, slot: SlotStatistics, batch: list[Part]) -> None:
         started = self._clock()
         size = batch[0].rows if len(batch) == 1 else sum(part.rows for part in batch)
         try:
@@ -368,7 +343,9 @@ class Batcher:
                 rows = tuple(o[at : at + part.rows] for o in outputs)
                 at += part.rows
                 _deliver(part, Answer(rows, started - part.submitted, seconds, started, size))
-        slot.ran(batch, started, instance.gathering_seconds, finished, self._clock())
+        delivered = self._clock()
+        self._pace.ran(size, delivered - started)
+        slot.ran(batch, started, instance.gathering_seconds, finished, delivered)
 
 
 def _check_rows(outputs: Sequence[Array], rows: int) -> None:
@@ -378,7 +355,7 @@ def _check_rows(outputs: Sequence[Array], rows: int) -> None:
         raise ValueError(f"{rows} rows were run, but the outputs have {got}")
 
 
-def _deliver(part: _Part, result: Answer | ServerError) -> None:
+def _deliver(part: Part, result: Answer | ServerError) -> None:
     # A reply that raises is a bug, and no reason to leave its batch-mates without theirs.
     try:
         part.reply(result)

@@ -64,8 +64,8 @@ class _WatchedCall:
         self._call.reply(payload)
         self._tell(Code.OK, "")
 
-    def fail(self, code: Code, message: str) -> None:
-        self._call.fail(code, message)
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
+        self._call.fail(code, message, retry_after)
         self._tell(code, message)
 
     def _tell(self, code: Code, sentence: str) -> None:

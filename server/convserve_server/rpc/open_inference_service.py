@@ -10,6 +10,7 @@ from convserve_proto import open_inference as oip
 
 from convserve_server.calls import Method
 from convserve_server.engine.repository import Repository
+from convserve_server.load import Load
 from convserve_server.log_settings import LogSettings
 from convserve_server.rpc.inference_service import InferenceService
 from convserve_server.rpc.log_settings_service import LogSettingsService
@@ -34,6 +35,7 @@ class OpenInferenceService:
         self,
         repository: Repository,
         ready: Callable[[], bool],
+        load: Load,
         *,
         version: str,
         repository_mode: str = "none",
@@ -42,7 +44,7 @@ class OpenInferenceService:
     ) -> None:
         regions, tracer = Regions(), Tracer(trace_file)
         inference = InferenceService(repository, regions, tracer)
-        self._streams = StreamService(observed(Method(f"/{oip.SERVICE}/ModelStreamInfer", inference.infer)))
+        self._streams = StreamService(observed(Method(f"/{oip.SERVICE}/ModelStreamInfer", inference.infer)), load)
         self._methods = [
             *inference.methods(),
             *MetadataService(repository, ready, version).methods(),

@@ -18,6 +18,7 @@ CODES: dict[type[errors.ServerError], Code] = {
     errors.ModelNotReady: Code.UNAVAILABLE,
     # Not UNAVAILABLE: clients retry that blindly, which feeds an overload.
     errors.QueueFull: Code.RESOURCE_EXHAUSTED,
+    errors.WaitedTooLong: Code.RESOURCE_EXHAUSTED,
     errors.TooLarge: Code.INVALID_ARGUMENT,
     errors.RegionNotFound: Code.NOT_FOUND,
     errors.RegionExists: Code.ALREADY_EXISTS,
@@ -54,7 +55,9 @@ def _short(sentence: str) -> str:
 
 def fail(call: Call, error: BaseException) -> None:
     """Answer a call with the status of an error."""
-    call.fail(*status_of(error))
+    code, sentence = status_of(error)
+    retry_after = error.retry_after if isinstance(error, errors.ServerError) else None
+    call.fail(code, sentence, retry_after)
 
 
 def guarded(handler: Handler) -> Handler:

@@ -22,6 +22,7 @@ from convserve_proto.wire import length_prefix
 from google.protobuf.message import DecodeError
 
 from convserve_server.calls import Code, Handler, Method, Notes
+from convserve_server.load import Load
 from convserve_server.rpc.streams import with_pool
 
 log = logging.getLogger(__name__)
@@ -49,12 +50,18 @@ class _StreamCall:
 
     notes: Notes | None = None
 
-    def __init__(self, stream: _Stream, payload: bytes) -> None:
-        self._stream, self._payload = stream, payload
+    def __init__(self, stream: _Stream, payload: bytes, load: Load) -> None:
+        self._stream, self._payload, self._load = stream, payload, load
+        self.held = load.take(len(payload))
         self.deadline, self.metadata, self.peer = stream.deadline, stream.metadata, stream.peer
         self.identities = stream.identities
         self.lead = stream.lead
         self.answer: bytes | tuple[Code, str] | None = None
+
+    def settled(self) -> None:
+        """It is answered: the bytes of its request are held no more."""
+        if self.held:
+            self._load.give_back(len(self._payload))
 
     def abandoned(self) -> bool:
         return self.answer is not None or self._stream.gone()
@@ -63,7 +70,7 @@ class _StreamCall:
         prefix = length_prefix(_INFER_RESPONSE, len(payload) + len(_FINAL))
         self._stream.settle(self, b"".join((prefix, payload, _FINAL)))
 
-    def fail(self, code: Code, message: str) -> None:
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
         if self._stream.ends_at_errors:
             self._stream.settle(self, (code, message))
             return
@@ -77,7 +84,7 @@ class _StreamCall:
 class _Stream:
     """One stream: the calls on it in their order, and the answers that are to be sent."""
 
-    def __init__(self, context: grpc.ServicerContext, helpers: ThreadPoolExecutor) -> None:
+    def __init__(self, context: grpc.ServicerContext, helpers: ThreadPoolExecutor, load: Load) -> None:
         remaining = context.time_remaining()
         self.deadline = math.inf if remaining is None else time.monotonic() + remaining
         self.metadata: Sequence[tuple[str, str | bytes]] = tuple(context.invocation_metadata())
@@ -85,7 +92,7 @@ class _Stream:
         self.identities: tuple[bytes, ...] = tuple(context.peer_identities() or ())
         self.ends_at_errors = GRPC_ERRORS in self.metadata
         self.gone: Callable[[], bool] = lambda: not context.is_active()
-        self._helpers = helpers
+        self._helpers, self._load = helpers, load
         self._line: deque[_StreamCall] = deque()
         self._answers: queue.SimpleQueue[bytes | _End] = queue.SimpleQueue()
         self._free = threading.Semaphore(MOST_IN_FLIGHT)
@@ -98,12 +105,15 @@ class _Stream:
         try:
             for payload in requests:
                 self._free.acquire()
-                call = _StreamCall(self, payload)
+                call = _StreamCall(self, payload, self._load)
                 with self._lock:
                     if self._end:
                         return
                     self._line.append(call)
-                handler(payload, call)
+                if call.held:
+                    handler(payload, call)
+                else:
+                    call.fail(Code.RESOURCE_EXHAUSTED, self._load.too_many_bytes(len(payload)))
         except Exception:
             # The iterator raises when the stream is cancelled.
             if not self.gone():
@@ -118,6 +128,7 @@ class _Stream:
                 log.error("a message of a stream was answered twice", stack_info=True)
                 return
             call.answer = answer
+            call.settled()
             while self._line and (first := self._line[0].answer) is not None:
                 self._line.popleft()
                 if isinstance(first, bytes):
@@ -169,8 +180,8 @@ class _Stream:
 class StreamService:
     """ModelStreamInfer. ``message`` answers one message, as a call of ModelInfer is answered."""
 
-    def __init__(self, message: Method) -> None:
-        self._message = message
+    def __init__(self, message: Method, load: Load) -> None:
+        self._message, self._load = message, load
         self._streams: set[_Stream] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -200,7 +211,7 @@ class StreamService:
             stream.end((grpc.StatusCode.UNAVAILABLE, "the server is stopping: open another stream"))
 
     def _answer(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        stream = _Stream(context, self._helpers)
+        stream = _Stream(context, self._helpers, self._load)
         with self._lock:
             refusal = "the server is stopping" if self._closed else ""
             if not refusal and len(self._streams) >= MOST_STREAMS:

@@ -16,21 +16,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from convserve_server.calls import INTERNAL_ERROR, Code, Method, Notes
-from convserve_server.transport.listening import (
-    Register,
-    TransportSettings,
-    add_methods,
-    bind,
-    monotonic_deadline,
-    new_server,
-)
-from convserve_server.transport.standard import behavior_of
+from convserve_server.calls import INTERNAL_ERROR, PUSHBACK, Code, Method, Notes, pushback
+from convserve_server.load import BUSY_PAUSE, too_many_calls
+from convserve_server.transport.carrier import Carrier
+from convserve_server.transport.listening import Register, TransportSettings, bind, monotonic_deadline, new_server
+from convserve_server.transport.slow_callers import Phase, SlowCallers
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +42,7 @@ LAST_ANSWERS = 5.0
 _TIMEOUT = cygrpc.CompletionType.queue_timeout
 _SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 _EMPTY: tuple[()] = ()
+_NOT_RECEIVED = -1
 
 Work = Callable[[int | None], bool]
 
@@ -60,14 +55,27 @@ def _kind(call: _Call, payload: bytes) -> tuple[Method, int, bytes]:
 class _Call:
     """One call of the core's. Its methods are callable from any thread, as those of calls.Call."""
 
-    __slots__ = ("_answered", "_arrived", "_call", "_closed", "_open", "deadline", "lead", "metadata", "method")
+    __slots__ = (
+        "_answered",
+        "_arrived",
+        "_call",
+        "_closed",
+        "_load",
+        "_open",
+        "_size",
+        "deadline",
+        "lead",
+        "metadata",
+        "method",
+    )
     notes: Notes | None = None
 
     def __init__(self, event: Any, method: Method, transport: CompletionQueueTransport) -> None:
         self.deadline = monotonic_deadline(event.call_details.deadline)
         self.metadata: Sequence[tuple[str, str | bytes]] = event.invocation_metadata
         self._call, self.method = event.call, method
-        self._open, self._arrived = transport.open_calls, transport.arrived
+        self._open, self._arrived, self._load = transport.open_calls, transport.arrived, transport.load
+        self._size = _NOT_RECEIVED
         self.lead = transport.leads.add
         self._answered = self._closed = False
 
@@ -92,14 +100,15 @@ class _Call:
             )
         )
 
-    def fail(self, code: Code, message: str) -> None:
-        status = cygrpc.SendStatusFromServerOperation(_EMPTY, int(code), message.encode(), 0)
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
+        trailing = _EMPTY if retry_after is None else ((PUSHBACK, pushback(retry_after)),)
+        status = cygrpc.SendStatusFromServerOperation(trailing, int(code), message.encode(), 0)
         self._send((cygrpc.SendInitialMetadataOperation(_EMPTY, 0), status))
 
-    def refuse(self, code: Code, message: str) -> None:
+    def refuse(self, code: Code, message: str, retry_after: float | None = None) -> None:
         """Fail, before a handler has seen the call."""
         self.method.refused(code)
-        self.fail(code, message)
+        self.fail(code, message, retry_after)
 
     def _send(self, operations: tuple[Any, ...]) -> None:
         # Operations are made anew for each batch: they own memory of the core's while it runs.
@@ -113,6 +122,8 @@ class _Call:
     def on_sent(self, event: Any) -> None:
         # Until now the answer takes up memory: a caller that does not read is still a call in flight.
         self._open.discard(self)
+        if self._size > 0:
+            self._load.give_back(self._size)
 
     def on_close(self, event: Any) -> None:
         # Comes for every call. It tells a vanished caller from one that was answered.
@@ -122,11 +133,25 @@ class _Call:
     def on_message(self, event: Any) -> None:
         payload = event.batch_operations[0].message()
         if payload is None:
-            # Cancelled, or over the size limit: the core has answered itself.
-            self._answered = True
-            self._open.discard(self)
+            # Cancelled, or over the size limit: the core has answered itself, and this does no harm. Else it is heard.
+            self.fail(Code.UNIMPLEMENTED, f"{self.method.path} takes exactly one request message, and none was sent")
             return
-        self._arrived.append((self, payload))
+        size = len(payload)
+        if self._load.take(size):
+            self._size = size
+            self._arrived.append((self, payload))
+        else:
+            self.refuse(Code.RESOURCE_EXHAUSTED, self._load.too_many_bytes(size), BUSY_PAUSE)
+
+    def waits_for_caller(self) -> Phase | None:
+        """See Transferring."""
+        if self._answered:
+            return "answer"
+        return "request" if self._size == _NOT_RECEIVED else None
+
+    def give_up(self, sentence: str) -> None:
+        """See Transferring. What is under way on the call ends without success, and with that the call."""
+        self._call.cancel(cygrpc.StatusCode.cancelled, sentence)
 
     def handle(self, payload: bytes) -> None:
         """Have the handler take the call, unless nobody waits any more."""
@@ -149,11 +174,11 @@ class CompletionQueueTransport:
     def __init__(
         self, settings: TransportSettings, methods: Iterable[Method], services: Iterable[Register] = ()
     ) -> None:
-        self._threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
-        self._server = new_server(settings, self._threads, settings.max_calls)
+        self._carrier = Carrier(settings)
+        self._server = new_server(settings, self._carrier.threads)
         every = list(methods)
         # A method that is registered on both sides would only ever reach grpc.server's.
-        add_methods(self._server, (m for m in every if not m.hot), lambda m: behavior_of(m, self._threads.submit))
+        self._carrier.add_methods(self._server, (m for m in every if not m.hot))
         for register in services:
             register(self._server)
         self._core = self._server._state.server  # type: ignore[attr-defined]
@@ -162,8 +187,9 @@ class CompletionQueueTransport:
         self._hot = {m.path: m for m in every if m.hot}
         for path in self._hot:
             self._core.register_method(path)
-        self._max_calls = settings.max_calls
+        self._max_calls, self.load = settings.max_calls, settings.load
         self.open_calls: set[_Call] = set()
+        self._slow = SlowCallers(lambda: list(self.open_calls), settings.max_transfer_time, self.load.refuse)
         # Shared by the loops: calls whose message has come, and work to lead. Whichever loop is free takes it.
         self.arrived: deque[tuple[_Call, bytes]] = deque()
         self.leads: set[Work] = set()
@@ -179,6 +205,8 @@ class CompletionQueueTransport:
     def start(self) -> None:
         """Begin to serve."""
         self._server.start()
+        self._carrier.start()
+        self._slow.start()
         for path in self._hot:
             for _ in range(REQUESTED):
                 self._request(path)
@@ -292,7 +320,8 @@ class CompletionQueueTransport:
             return
         core_call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), call.on_close)
         if len(self.open_calls) > self._max_calls:
-            call.refuse(Code.RESOURCE_EXHAUSTED, f"{self._max_calls} calls are in flight already; try again later")
+            self.load.refuse("calls")
+            call.refuse(Code.RESOURCE_EXHAUSTED, too_many_calls(self._max_calls), BUSY_PAUSE)
             return
         core_call.start_server_batch((cygrpc.ReceiveMessageOperation(0),), call.on_message)
 
@@ -300,7 +329,8 @@ class CompletionQueueTransport:
         """Take no new calls, let accepted ones finish within ``grace`` seconds, cancel the rest. Returns when done."""
         self._stopping = True
         self._server.stop(grace).wait()
-        self._threads.shutdown(wait=False)
+        self._carrier.stop()
+        self._slow.stop()
         # Calls that the core has cancelled may still wait for their batch. No operation may start on a queue that
         # is shut down, so it is, only when everybody has been answered; else the loops end with the process.
         limit = time.monotonic() + LAST_ANSWERS

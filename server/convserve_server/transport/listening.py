@@ -1,19 +1,19 @@
-"""What both ways in share: how a grpc.server is made, bound and given its methods."""
+"""What both ways in share: their settings, and how a grpc.server is made and bound."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 
-from convserve_server.calls import Method
 from convserve_server.errors import InvalidSettings
+from convserve_server.load import Load
 from convserve_server.transport.address import split_address
+from convserve_server.transport.connections import ConnectionLimits, channel_arguments
 
 PENDING_CALLS = 100_000
 
@@ -39,8 +39,13 @@ class TransportSettings:
     max_message_bytes: int = 64 << 20
     max_calls: int = 1024
     """Calls in flight; more are refused with RESOURCE_EXHAUSTED."""
+    load: Load = field(default_factory=lambda: Load(512 << 20))
+    """Counts the bytes of requests in flight, and refuses those beyond its limit."""
+    max_transfer_time: float = 60.0
+    """Seconds that a request may take to arrive, and an answer to be taken; 0 is for ever."""
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     threads: int = 32
-    """Threads of grpc.server: each carries one call at a time."""
+    """Calls of grpc.server that are worked on at a time; those that wait for something have threads beside these."""
     loops: int = 2
     """Threads of the fast transport. One reads; as many as there are run slots may run batches."""
     credentials: grpc.ServerCredentials | None = None
@@ -49,39 +54,25 @@ class TransportSettings:
     """Other processes may listen on the same port, and the kernel deals the connections out among them."""
 
 
-def new_server(settings: TransportSettings, threads: ThreadPoolExecutor, max_calls: int | None) -> grpc.Server:
-    """A grpc.server with the options that both transports have."""
+def new_server(settings: TransportSettings, threads: ThreadPoolExecutor) -> grpc.Server:
+    """A grpc.server with the options that both transports have.
+
+    It does not limit calls by itself: that would refuse health checks, too, just when they are wanted.
+    """
     return grpc.server(
         threads,
-        maximum_concurrent_rpcs=max_calls,
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             # By default two servers share a port silently.
             ("grpc.so_reuseport", int(settings.shared_port)),
-            # Clients may keep idle connections alive with a ping every 10 s.
-            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
+            *channel_arguments(settings.connections),
             # Calls that nobody has asked the core for yet. Beyond its own limits (1,000 and 3,000) it cancels them
             # without a word; overload is refused here, with a status that says so.
             ("grpc.server.max_pending_requests", PENDING_CALLS),
             ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_CALLS),
         ],
     )
-
-
-def add_methods(
-    server: grpc.Server,
-    methods: Iterable[Method],
-    behavior: Callable[[Method], Callable[[bytes, grpc.ServicerContext], bytes]],
-) -> None:
-    """Register methods; bytes go in and out as they are."""
-    by_service: dict[str, dict[str, grpc.RpcMethodHandler[bytes, bytes]]] = defaultdict(dict)
-    for method in methods:
-        _, service, name = method.path.split("/")
-        by_service[service][name] = grpc.unary_unary_rpc_method_handler(behavior(method))
-    for service, handlers in by_service.items():
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
 
 
 def bind(server: grpc.Server, settings: TransportSettings) -> int:

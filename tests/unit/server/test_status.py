@@ -55,7 +55,7 @@ class FailingCall:
     def reply(self, payload: bytes) -> None:
         raise AssertionError("it was to fail")
 
-    def fail(self, code: Code, message: str) -> None:
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
         self.failures.append((code, message))
 
     def lead(self, work: object) -> None:

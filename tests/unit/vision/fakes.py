@@ -41,7 +41,7 @@ class FakeCall:
     def reply(self, payload: bytes) -> None:
         self.payloads.append(payload)
 
-    def fail(self, code: Code, message: str) -> None:
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
         self.failures.append((code, message))
 
     def lead(self, work: Callable[[int | None], bool]) -> None:

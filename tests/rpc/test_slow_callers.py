@@ -1,0 +1,90 @@
+"""Callers that send nothing, half or a byte now and then, or do not read: they are let go, and others are served."""
+
+from __future__ import annotations
+
+import struct
+import time
+
+import grpc
+import pytest
+from convserve_server.calls import Call
+from convserve_server.load import Load
+from support.http2 import RawClient
+from support.transports import Serve, method, wait_until
+
+ECHO = "/test.Service/Echo"
+CANCELLED = 1
+
+
+def echo(payload: bytes, call: Call) -> None:
+    call.reply(payload)
+
+
+def ended(client: RawClient, stream: int) -> bool:
+    return client.status(stream) is not None or client.reset(stream) or client.closed
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0", struct.pack(">BI", 0, 1000) + b"x" * 500], ids=["none", "2", "half"])
+def test_who_sends_no_whole_message_is_let_go_and_others_are_served(serve: Serve, sent: bytes) -> None:
+    load = Load(1 << 20)
+    transport, channel = serve({"max_transfer_time": 0.8, "max_calls": 40, "load": load}, Echo=echo)
+    with RawClient(transport.port) as client:
+        streams = [client.open_call(ECHO) for _ in range(39)]
+        for stream in streams:
+            if sent:
+                client.send(stream, sent)
+        # More of them than there are threads, and the one place that is left serves.
+        assert method(channel, "Echo")(b"on", timeout=20) == b"on"
+        for stream in streams:
+            client.wait_for(lambda s=stream: ended(client, s))  # type: ignore[misc]
+    assert load.refused["slow_request"] == 39
+    for _ in range(50):
+        assert method(channel, "Echo")(b"on", timeout=20) == b"on"
+
+
+def test_a_byte_now_and_then_wins_no_time(serve: Serve) -> None:
+    transport, _ = serve({"max_transfer_time": 0.8}, Echo=echo)
+    with RawClient(transport.port) as client:
+        stream = client.open_call(ECHO)
+        client.send(stream, struct.pack(">BI", 0, 1000))
+        started = time.monotonic()
+        while not ended(client, stream):
+            assert time.monotonic() - started < 20
+            if not client.events or not client.reset(stream):
+                client.send(stream, b"x")
+            try:
+                client.wait_for(lambda: ended(client, stream), 0.2)
+            except AssertionError:
+                continue
+
+
+def test_a_request_without_a_message_is_answered_at_once(serve: Serve) -> None:
+    transport, _ = serve(Echo=echo)
+    with RawClient(transport.port) as client:
+        stream = client.open_call(ECHO, end=True)
+        client.wait_for(lambda: client.status(stream) is not None)
+        code, sentence = client.status(stream) or (0, "")
+        assert code == grpc.StatusCode.UNIMPLEMENTED.value[0]
+        assert sentence == "/test.Service/Echo takes exactly one request message, and none was sent"
+
+
+def test_who_takes_no_answer_is_let_go_and_others_are_served(serve: Serve) -> None:
+    load = Load(1 << 20)
+    settings = {"max_transfer_time": 0.8, "max_calls": 10, "load": load}
+    transport, channel = serve(settings, Big=lambda payload, call: call.reply(b"x" * 100_000), Echo=echo)
+    with RawClient(transport.port, window=0) as client:
+        for _ in range(9):
+            client.send_message(client.open_call("/test.Service/Big"), b"give")
+        assert method(channel, "Echo")(b"on", timeout=20) == b"on"
+        wait_until(lambda: load.refused["slow_answer"] == 9, 30)
+    wait_until(lambda: load.waiting_bytes == 0)
+    assert method(channel, "Echo")(b"on", timeout=20) == b"on"
+
+
+def test_a_slow_call_that_the_server_works_on_is_not_ended(serve: Serve) -> None:
+    def slow(payload: bytes, call: Call) -> None:
+        time.sleep(2.0)
+        call.reply(b"done")
+
+    _, channel = serve({"max_transfer_time": 0.4}, Slow=slow)
+    assert method(channel, "Slow")(b"", timeout=20) == b"done"
