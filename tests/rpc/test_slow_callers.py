@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 
 import grpc
 import pytest
-from convserve_server.calls import Call
+from convserve_server.calls import Call, Method
 from convserve_server.load import Load
+from convserve_server.rpc.health import Health
+from convserve_server.transport.choice import make_transport
+from convserve_server.transport.listening import TransportSettings
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.http2 import RawClient
-from support.transports import Serve, method, wait_until
+from support.transports import Serve, in_thread, method, wait_until
 
 ECHO = "/test.Service/Echo"
 CANCELLED = 1
@@ -88,3 +93,82 @@ def test_a_slow_call_that_the_server_works_on_is_not_ended(serve: Serve) -> None
 
     _, channel = serve({"max_transfer_time": 0.4}, Slow=slow)
     assert method(channel, "Slow")(b"", timeout=20) == b"done"
+
+
+def test_health_is_answered_at_once_by_a_server_that_takes_no_more_calls(kind: str) -> None:
+    release = threading.Event()
+
+    def hold(payload: bytes, call: Call) -> None:
+        in_thread(lambda: release.wait(20), lambda: call.reply(b""))
+
+    health = Health(["some.Service"])
+    health.set({"": True})
+    methods = [Method("/test.Service/Hold", hold, hot=True), Method("/test.Service/Cold", hold)]
+    transport = make_transport(
+        kind, TransportSettings(listen="127.0.0.1:0", max_calls=3, load=Load(1 << 20)), methods, [health.add_to]
+    )
+    transport.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{transport.port}") as channel:
+            calls = [method(channel, name).future(b"", timeout=30) for name in ["Hold"] * 3 + ["Cold"] * 3]
+            wait_until(lambda: _refused(channel, "Hold") and _refused(channel, "Cold"))
+            stub = health_pb2_grpc.HealthStub(channel)
+            started = time.monotonic()
+            for _ in range(10):
+                assert stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
+            assert time.monotonic() - started < 5
+            release.set()
+            for call in calls:
+                call.exception()
+    finally:
+        release.set()
+        health.close()
+        transport.stop(grace=5)
+
+
+def _refused(channel: grpc.Channel, name: str) -> bool:
+    call = method(channel, name).future(b"", timeout=0.5)
+    call.exception()
+    if call.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return False
+    assert dict(call.trailing_metadata()) == {"grpc-retry-pushback-ms": "200"}
+    return True
+
+
+def test_health_is_answered_though_others_hold_its_calls_open(kind: str) -> None:
+    health = Health([])
+    health.set({"": True})
+    transport = make_transport(kind, TransportSettings(listen="127.0.0.1:0"), [], [health.add_to])
+    transport.start()
+    try:
+        with RawClient(transport.port) as client, grpc.insecure_channel(f"127.0.0.1:{transport.port}") as channel:
+            for _ in range(500):
+                client.open_call("/grpc.health.v1.Health/Check")
+            client.open_call("/grpc.health.v1.Health/List")
+            stub = health_pb2_grpc.HealthStub(channel)
+            assert stub.Check(health_pb2.HealthCheckRequest(), timeout=20).status == 1
+    finally:
+        health.close()
+        transport.stop(grace=1)
+
+
+def test_requests_that_wait_are_bounded_in_bytes_and_all_is_given_back(serve: Serve) -> None:
+    release = threading.Event()
+    load = Load(10_000_000)
+
+    def hold(payload: bytes, call: Call) -> None:
+        in_thread(lambda: release.wait(20), lambda: call.reply(b""))
+
+    _, channel = serve({"load": load}, Hold=hold)
+    futures = [method(channel, "Hold").future(b"x" * 1_000_000, timeout=30) for _ in range(40)]
+    wait_until(lambda: sum(f.done() for f in futures) == 30, 30)
+    assert load.waiting_bytes == 10_000_000
+    refused = [f for f in futures if f.done()]
+    assert {f.code() for f in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert refused[0].details() == (
+        "requests of 10,000,000 bytes wait for their answers, and with the 1,000,000 of this one they would be more "
+        "than 10,000,000: try again later"
+    )
+    release.set()
+    wait_until(lambda: load.waiting_bytes == 0)
+    assert [f.code() for f in futures].count(grpc.StatusCode.OK) == 10

@@ -94,9 +94,9 @@ class RawClient:
         """Code and sentence that a call was answered with, once it was."""
         for event in self.events:
             if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived) and event.stream_id == stream:
-                headers = dict(event.headers or ())
+                headers: dict[Any, Any] = dict(event.headers or ())
                 if "grpc-status" in headers:
-                    return int(headers["grpc-status"]), headers.get("grpc-message", "")  # type: ignore[arg-type]
+                    return int(headers["grpc-status"]), headers.get("grpc-message", "")
         return None
 
     def reset(self, stream: int) -> bool:

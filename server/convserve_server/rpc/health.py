@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
+from convserve_server.rpc.short_calls import ShortCalls
 from convserve_server.rpc.streams import with_pool
 
 SERVICE = "grpc.health.v1.Health"
@@ -29,8 +31,6 @@ class Health:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._closed = False
-        # Of its own, so that an overloaded server can still be asked how it is.
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="health")
         # A few more than streams, to refuse the next ones. A watcher that takes no answers blocks its own thread only.
         self._streams = ThreadPoolExecutor(MOST_WATCHERS + 4, thread_name_prefix="health-watch")
 
@@ -52,34 +52,33 @@ class Health:
 
     def add_to(self, server: grpc.Server) -> None:
         """Register the service on a server."""
-        listing = health_pb2.HealthListResponse.SerializeToString
+        # So that an overloaded server can still be asked how it is.
+        calls = ShortCalls({f"/{SERVICE}/Check": self._check, f"/{SERVICE}/List": self._list}, "health")
         handlers = {
-            "Check": grpc.unary_unary_rpc_method_handler(
-                with_pool(self._check, self._pool),
-                health_pb2.HealthCheckRequest.FromString,
-                health_pb2.HealthCheckResponse.SerializeToString,
-            ),
-            "List": grpc.unary_unary_rpc_method_handler(
-                with_pool(self._list, self._pool), health_pb2.HealthListRequest.FromString, listing
-            ),
             "Watch": grpc.unary_stream_rpc_method_handler(
                 with_pool(self._watch, self._streams),
                 health_pb2.HealthCheckRequest.FromString,
                 health_pb2.HealthCheckResponse.SerializeToString,
             ),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        server.add_generic_rpc_handlers((calls, grpc.method_handlers_generic_handler(SERVICE, handlers)))
 
-    def _check(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _check(self, payload: bytes, context: grpc.ServicerContext) -> bytes:
+        try:
+            request = health_pb2.HealthCheckRequest.FromString(payload)
+        except DecodeError:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request is no valid HealthCheckRequest message")
         status = self._statuses.get(request.service)
         if status is None:
             context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service '{request.service}'; List names the known ones")
-        return _response(status)
+        reply: bytes = _response(status).SerializeToString()
+        return reply
 
-    def _list(self, request: Any, context: grpc.ServicerContext) -> Any:
+    def _list(self, payload: bytes, context: grpc.ServicerContext) -> bytes:
         with self._lock:
             statuses = {name: _response(status) for name, status in self._statuses.items()}
-        return health_pb2.HealthListResponse(statuses=statuses)
+        reply: bytes = health_pb2.HealthListResponse(statuses=statuses).SerializeToString()
+        return reply
 
     def _watch(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         with self._lock:

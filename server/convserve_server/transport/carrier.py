@@ -44,9 +44,12 @@ class Carrier:
 
     def add_methods(self, server: grpc.Server, methods: Iterable[Method]) -> None:
         """Register methods; bytes go in and out as they are."""
-        handlers = {m.path: grpc.stream_unary_rpc_method_handler(self._behavior(m)) for m in methods}
-        refusal = grpc.stream_unary_rpc_method_handler(self._refusal())
-        server.add_generic_rpc_handlers((_Admitting(handlers, refusal, self._enter),))
+        handlers: dict[str, Any] = {}
+        refusals: dict[str, Any] = {}
+        for method in methods:
+            handlers[method.path] = grpc.stream_unary_rpc_method_handler(self._behavior(method))
+            refusals[method.path] = grpc.stream_unary_rpc_method_handler(self._refusal(method))
+        server.add_generic_rpc_handlers((_Admitting(handlers, refusals, self._enter),))
 
     def start(self) -> None:
         """Watch for callers that are too slow."""
@@ -73,9 +76,10 @@ class Carrier:
         with self._lock:
             self._in_flight -= 1
 
-    def _refusal(self) -> Behavior:
+    def _refusal(self, method: Method) -> Behavior:
         def refuse(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             self._load.refuse("calls")
+            method.refused(Code.RESOURCE_EXHAUSTED)
             return end_with(context, Code.RESOURCE_EXHAUSTED, too_many_calls(self._max_calls), BUSY_PAUSE)
 
         refuse.experimental_thread_pool = self._refusing  # type: ignore[attr-defined]
@@ -108,6 +112,7 @@ class Carrier:
             sentence = f"{method.path} takes exactly one request message, and none was sent"
             return end_with(context, Code.UNIMPLEMENTED, sentence)
         if not carried.received(len(payload)):
+            method.refused(Code.RESOURCE_EXHAUSTED)
             sentence = self._load.too_many_bytes(len(payload))
             return end_with(context, Code.RESOURCE_EXHAUSTED, sentence, BUSY_PAUSE)
         call = StandardCall(context, self.hand_on)
@@ -153,12 +158,12 @@ class _Carried:
         self._context.cancel()
 
 
-class _Admitting(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Admitting(grpc.GenericRpcHandler):
     """Finds the handler of a method, or a refusal where there is no room for another call."""
 
-    def __init__(self, handlers: dict[str, Any], refusal: Any, enter: Callable[[], bool]) -> None:
-        self._handlers, self._refusal, self._enter = handlers, refusal, enter
+    def __init__(self, handlers: dict[str, Any], refusals: dict[str, Any], enter: Callable[[], bool]) -> None:
+        self._handlers, self._refusals, self._enter = handlers, refusals, enter
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         handler = self._handlers.get(details.method)
-        return handler if handler is None or self._enter() else self._refusal
+        return handler if handler is None or self._enter() else self._refusals[details.method]

@@ -45,6 +45,8 @@ def channel_arguments(limits: ConnectionLimits) -> list[tuple[str, int]]:
         ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
         ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(limits.min_ping_interval)),
         ("grpc.http2.max_ping_strikes", PING_STRIKES),
+        # Of any ping, also those that the core sends to measure the line. Its keepalive timeout alone ends nothing.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(PING_TIMEOUT)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.server_handshake_timeout_ms", _milliseconds(HANDSHAKE_SECONDS)),
     ]

@@ -12,6 +12,7 @@ import yaml
 from convserve_server.calls import Call, Code, Method
 from convserve_server.counting import counted
 from convserve_server.engine.batcher import Statistics
+from convserve_server.load import Load
 from convserve_server.metrics import METHOD, MODEL, Metrics, Sources, unanswered
 from convserve_server.workers.metrics import WorkerMetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,7 +49,9 @@ def labels_in(query: str) -> set[str]:
 def families() -> list[Any]:
     """Everything that a server tells, and what the parent of several adds."""
     _, counts = counted(Method("/a.Service/Method", never_called))
-    text = Metrics(Sources(calls=[counts])).text() + WorkerMetrics().text()
+    load = Load(1)
+    load.refuse("calls")
+    text = Metrics(Sources(calls=[counts], load=load)).text() + WorkerMetrics().text()
     return list(text_string_to_metric_families(text.decode()))
 
 
