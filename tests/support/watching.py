@@ -23,7 +23,7 @@ class BareCall:
     def reply(self, payload: bytes) -> None:
         self.answers.append(payload)
 
-    def fail(self, code: Code, message: str) -> None:
+    def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
         self.answers.append((code, message))
 
     def lead(self, work: Callable[[int | None], bool]) -> None:
