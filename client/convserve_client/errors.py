@@ -97,7 +97,7 @@ class DeadlineExceeded(CallError):
 
 
 class ResourceExhausted(CallError):
-    """The server's queue is full, or a message is over a limit. Never retried: that would feed an overload."""
+    """The server is overloaded, or a message is over a limit. Retried only after a pause that the server asks for."""
 
 
 class Unavailable(CallError):

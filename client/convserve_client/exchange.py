@@ -48,7 +48,13 @@ def exchange(
             return _parsed(method, outcome.payload, parse, target)
         assert isinstance(outcome, Failure)
         error = _error(outcome, earlier, method=method, target=target, timeout=timeout)
-        pause = policy.pause(attempt=attempt, code=outcome.code, time_left=deadline - clock(), chance=chance())
+        pause = policy.pause(
+            attempt=attempt,
+            code=outcome.code,
+            time_left=deadline - clock(),
+            chance=chance(),
+            retry_after=outcome.retry_after,
+        )
         if pause is None:
             raise error
         yield Wait(pause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ T = TypeVar("T")
 _SCHEME = re.compile(r"(dns|ipv4|ipv6|unix|unix-abstract|xds|passthrough):")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 _LOCAL = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+|unix(-abstract)?:.*", re.DOTALL)
+_PUSHBACK = "grpc-retry-pushback-ms"
 _METADATA_KEY = re.compile(r"[a-z0-9_.-]+")
 
 
@@ -197,4 +198,16 @@ def _metadata(pairs: Sequence[tuple[str, str]], token: str | None, *, protected:
 def failure_of(error: grpc.RpcError) -> Failure:
     """The status of a failed call, free of gRPC's types."""
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
-    return Failure(error.code().name, error.details() or "")
+    return Failure(error.code().name, error.details() or "", _pushback(error.trailing_metadata() or ()))
+
+
+def _pushback(trailing: Iterable[tuple[str, str | bytes]]) -> float | None:
+    """Seconds that the server asks to let pass before another try; negative is never (gRFC A6)."""
+    for key, value in trailing:
+        if key == _PUSHBACK:
+            try:
+                return int(value) / 1000
+            except ValueError:
+                # As gRPC's own retries take it.
+                return -1.0
+    return None

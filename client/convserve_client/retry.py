@@ -8,8 +8,9 @@ from dataclasses import dataclass
 RETRIED = frozenset({"UNAVAILABLE", "CANCELLED"})
 """The codes worth another try: no server there yet, and a call that a stopping server gave up.
 
-RESOURCE_EXHAUSTED is not one of them: a full queue that is asked again at once stays full. A call that the caller
-itself cancelled never gets as far as this decision.
+RESOURCE_EXHAUSTED is not one of them: a full queue that is asked again at once stays full. It is tried again only where
+the server says after how long (grpc-retry-pushback-ms), and not before. A call that the caller itself cancelled never
+gets as far as this decision.
 """
 
 
@@ -40,14 +41,18 @@ class RetryPolicy:
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is {self.jitter}, but a part from 0 to 1 is needed")
 
-    def pause(self, *, attempt: int, code: str, time_left: float, chance: float) -> float | None:
+    def pause(
+        self, *, attempt: int, code: str, time_left: float, chance: float, retry_after: float | None = None
+    ) -> float | None:
         """Seconds to wait after try number ``attempt`` (from 1) failed with ``code``, or None to give up.
 
         ``chance`` is a random number from 0 to 1. A pause that would use up the time that is left is not worth it.
+        ``retry_after``: what the server asks for; no pause is shorter, and a negative one forbids another try.
         """
-        if code not in RETRIED or attempt >= self.attempts:
+        hinted = retry_after is not None and code == "RESOURCE_EXHAUSTED"
+        if not (code in RETRIED or hinted) or attempt >= self.attempts or (retry_after is not None and retry_after < 0):
             return None
         # The exponent is bounded so that a policy of very many attempts does not overflow.
         longest = min(self.longest_pause, self.first_pause * self.growth ** min(attempt - 1, 64))
-        seconds = longest * (1 - self.jitter * chance)
+        seconds = longest * (1 - self.jitter * chance) + (retry_after or 0.0)
         return seconds if seconds < time_left else None

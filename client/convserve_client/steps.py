@@ -38,6 +38,8 @@ class Failure:
 
     code: str
     message: str
+    retry_after: float | None = None
+    """Seconds that the server asks to let pass before another try; negative where it asks for none."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ round up to whole milliseconds, which is longer than a call takes: a fixed rate 
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Protocol
 
 from convserve_client.bench.histogram import Histogram
 
+REFUSED = "RESOURCE_EXHAUSTED"
 WRONG_SIZE = "WRONG_SIZE"
 """Counted in place of a status for replies that have another length than they should."""
 
@@ -46,19 +48,25 @@ class Tally:
 
     latency: Histogram = field(default_factory=Histogram)
     """Of answers with status OK."""
+    refusal: Histogram = field(default_factory=Histogram)
+    """Of answers with status RESOURCE_EXHAUSTED, from when they were sent."""
     lag: Histogram = field(default_factory=Histogram)
     """By how much calls of a fixed rate were sent after they were due."""
     errors: Counter[str] = field(default_factory=Counter)
     """By the name of the status code."""
     last_answer: float = 0.0
     """When the last counted answer came, on the clock."""
+    not_sent: int = 0
+    """Calls of a fixed rate that were due and could not be sent before the end: too many waited for their answers."""
 
     def merge(self, other: Tally) -> None:
         """Add what another tally has counted."""
         self.latency.merge(other.latency)
+        self.refusal.merge(other.refusal)
         self.lag.merge(other.lag)
         self.errors.update(other.errors)
         self.last_answer = max(self.last_answer, other.last_answer)
+        self.not_sent += other.not_sent
 
 
 @dataclass(frozen=True)
@@ -117,12 +125,19 @@ class Connection:
                 self.tally.lag.record(self._clock() - due)
         self._begin(due)
 
+    def skip(self, due: float) -> None:
+        """Count a call that was ``due`` and is not sent."""
+        with self._lock:
+            self.tally.not_sent += due >= self._window.begin
+
     def _begin(self, begun: float, then: Callable[[], None] | None = None) -> None:
+        sent = self._clock()
+
         def answered(reply: Reply) -> None:
             now = self._clock()
             with self._lock:
                 if begun >= self._window.begin:
-                    self._count(reply, begun, now)
+                    self._count(reply, begun, sent, now)
             if then is not None:
                 then()
             with self._lock:
@@ -130,7 +145,7 @@ class Connection:
 
         self._send().add_done_callback(answered)
 
-    def _count(self, reply: Reply, begun: float, now: float) -> None:
+    def _count(self, reply: Reply, begun: float, sent: float, now: float) -> None:
         code: str = reply.code().name  # type: ignore[attr-defined]
         if code == "OK" and self._reply_bytes is not None and len(reply.result()) != self._reply_bytes:
             code = WRONG_SIZE
@@ -138,6 +153,8 @@ class Connection:
             self.tally.latency.record(now - begun)
         else:
             self.tally.errors[code] += 1
+            if code == REFUSED:
+                self.tally.refusal.record(now - sent)
         self.tally.last_answer = now
 
 
@@ -146,19 +163,26 @@ def send_at_rate(
     due_times: Iterable[float],
     *,
     most_in_flight: int,
+    end: float = math.inf,
     clock: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Send a call at each of the times, over the connections in turn.
 
     A call that cannot be sent in time is sent late and its latency counts from when it was due, so a server that
-    stalls is charged for every call that would have met the stall (no coordinated omission).
+    stalls is charged for every call that would have met the stall (no coordinated omission). What is not sent at the
+    ``end`` is not sent at all, and counted as such: a server far over its capacity does not make the run longer.
     """
-    for connection, due in zip(itertools.cycle(connections), due_times, strict=False):
+    pairs = zip(itertools.cycle(connections), due_times, strict=False)
+    for connection, due in pairs:
         while (wait := due - clock()) > 0:
             sleep(wait)
-        while sum(c.in_flight for c in connections) >= most_in_flight:
+        while sum(c.in_flight for c in connections) >= most_in_flight and clock() < end:
             sleep(0.001)
+        if clock() >= end:
+            for late, when in itertools.chain([(connection, due)], pairs):
+                late.skip(when)
+            return
         connection.send_due(due)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from convserve_client.bench.histogram import Histogram
-from convserve_client.bench.run import Result
+from convserve_client.bench.plan import MOST_IN_FLIGHT
+from convserve_client.bench.run import NOT_SENT, Result
 
 PERCENTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 _BUSY = 0.85
@@ -34,6 +35,7 @@ def document(result: Result) -> dict[str, Any]:
         "rows_per_second": result.rows_per_second,
         "errors": dict(result.errors),
         "latency_ms": latencies(result.latency),
+        "refusal_ms": latencies(result.refusal),
         "generator": {
             "cpu_us_per_request": result.generator_cpu * 1e6,
             "busiest_process": result.generator_load,
@@ -64,6 +66,8 @@ def text(result: Result) -> str:
     ]
     if named := latencies(result.latency):
         lines.append("  latency    " + "  ".join(f"{name} {value:.3f}" for name, value in named.items()) + " ms")
+    if named := latencies(result.refusal):
+        lines.append("  refused in " + "  ".join(f"{name} {value:.3f}" for name, value in named.items()) + " ms")
     lines.append(
         f"  generator  {result.generator_cpu * 1e6:.0f} µs of CPU a call, "
         f"its busiest process at {result.generator_load:.0%} of a core"
@@ -76,6 +80,11 @@ def notes(result: Result) -> list[str]:
     found = []
     if result.generator_load >= _BUSY:
         found.append("the generator is busy and may be the limit; try more --processes and --connections")
+    if missed := result.errors[NOT_SENT]:
+        found.append(
+            f"{missed:,} requests were due and not sent, as {MOST_IN_FLIGHT:,} waited for their answers: this is more "
+            "than the server does; try a lower --rate"
+        )
     late = result.lag.percentile(0.99) if result.plan.rate is not None else 0.0
     if late > _LATE:
         found.append(

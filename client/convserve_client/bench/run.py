@@ -18,6 +18,8 @@ from convserve_client.bench.plan import Plan
 from convserve_client.bench.worker import Report, work
 from convserve_client.errors import ConvserveError
 
+NOT_SENT = "NOT_SENT"
+"""Counted in place of a status for requests that were due and not sent: too many waited for their answers."""
 _LEAD = 0.05
 """Seconds between the word to start and the start, so that all processes begin together."""
 _START = 60.0
@@ -39,6 +41,8 @@ class Result:
     """From the first counted request to the last counted answer."""
     latency: Histogram
     """Of requests answered with OK."""
+    refusal: Histogram
+    """Of requests refused with RESOURCE_EXHAUSTED, from when they were sent."""
     lag: Histogram
     """By how much requests of a fixed rate were sent after they were due."""
     errors: Counter[str] = field(default_factory=Counter)
@@ -85,10 +89,13 @@ def combine(plan: Plan, reports: Iterable[Report], begin: float) -> Result:
         tally.merge(report.tally)
         if report.lost:
             tally.errors["NO_ANSWER"] += report.lost
+    if tally.not_sent:
+        tally.errors[NOT_SENT] += tally.not_sent
     return Result(
         plan,
         seconds=max(0.0, tally.last_answer - begin),
         latency=tally.latency,
+        refusal=tally.refusal,
         lag=tally.lag,
         errors=tally.errors,
         generator_cpu=sum(r.cpu_seconds for r in reports) / max(1, sum(r.calls for r in reports)),

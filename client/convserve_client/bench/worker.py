@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LOOK = 0.01
 """Seconds between two looks whether all calls are answered."""
+_LATE = 0.1
+"""Seconds after its end that a fixed rate may still send what was due before."""
 _CONNECT = 10.0
 """Seconds that connecting may take; what is not there then shows as errors of its calls."""
 
@@ -65,7 +67,7 @@ def perform(plan: Plan, number: int, methods: list[Send], start: float) -> Repor
     else:
         connections = [Connection(send, window, reply_bytes=plan.reply_bytes) for send in methods]
         due = due_times(window, start=start, rate=plan.rate, number=number, processes=plan.processes)
-        send_at_rate(connections, due, most_in_flight=MOST_IN_FLIGHT // plan.processes)
+        send_at_rate(connections, due, most_in_flight=MOST_IN_FLIGHT // plan.processes, end=window.end + _LATE)
     _wait_for_answers(plan, connections, window.end)
     tally = Tally()
     for connection in connections:

@@ -110,6 +110,16 @@ def test_a_stall_is_charged_to_every_call_that_was_due_in_it(server: Server, clo
     assert stalled.tally.lag.longest == pytest.approx(1.9, abs=0.05)
 
 
+def test_a_fixed_rate_ends_at_its_end_and_counts_what_was_not_sent(server: Server, clock: Clock) -> None:
+    """A server that answers nothing holds the run up until the end and no longer."""
+    stalled = connection(server, clock, Window(begin=100.0, end=101.0))
+    times = due_times(Window(begin=100.0, end=101.0), start=100.0, rate=1000, number=0, processes=1)
+    send_at_rate([stalled], times, most_in_flight=4, end=101.1, clock=clock, sleep=clock.sleep)
+    assert clock.now == pytest.approx(101.1, abs=0.01)
+    assert server.calls == 4
+    assert stalled.tally.not_sent == 996
+
+
 def test_processes_share_a_rate_evenly_interleaved() -> None:
     window = Window(begin=0.0, end=1.0)
     shares = [list(due_times(window, start=0.0, rate=12, number=n, processes=3)) for n in range(3)]

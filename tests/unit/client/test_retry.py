@@ -88,6 +88,29 @@ def test_a_full_queue_is_never_asked_again() -> None:
     assert RetryPolicy().pause(attempt=1, code="RESOURCE_EXHAUSTED", time_left=60, chance=0) is None
 
 
+def test_a_full_queue_is_asked_again_after_the_pause_that_the_server_asks_for() -> None:
+    world = World(Failure("RESOURCE_EXHAUSTED", "full", retry_after=0.4), Answer(b"reply"))
+    assert world.run(chance=1.0) == "reply"
+    assert world.pauses == pytest.approx([0.45])
+
+
+def test_a_pause_that_the_server_asks_for_is_added_to_our_own_so_that_clients_do_not_come_back_in_step() -> None:
+    policy = RetryPolicy(first_pause=1.0, jitter=0.5)
+    pauses = [
+        policy.pause(attempt=1, code="UNAVAILABLE", time_left=99, chance=chance, retry_after=3.0) for chance in (0, 1)
+    ]
+    assert pauses == [4.0, 3.5]
+
+
+def test_a_pause_longer_than_the_time_left_is_not_made() -> None:
+    assert RetryPolicy().pause(attempt=1, code="RESOURCE_EXHAUSTED", time_left=1, chance=0, retry_after=2.0) is None
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
+def test_a_server_that_asks_for_no_other_try_gets_none(code: str) -> None:
+    assert RetryPolicy().pause(attempt=1, code=code, time_left=60, chance=0, retry_after=-1.0) is None
+
+
 def test_the_last_failure_is_raised_when_tries_run_out() -> None:
     world = World(DOWN, DOWN, Failure("CANCELLED", "the last"))
     with pytest.raises(Cancelled, match="the last"):
