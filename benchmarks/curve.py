@@ -66,8 +66,8 @@ def _panel(top: float, heading: str, factors: Sequence[float], lines: Sequence[L
         height = y(part * most)
         parts.append(f'<path d="M{_LEFT} {height:.1f}H{_LEFT + room}" stroke="{_GRID}"/>')
         parts.append(_text(_LEFT - 8, height + 4, f"{part * most:,.0f}", 12, _FAINT, anchor="end"))
-    for factor in (f for f in factors if f in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)):
-        parts.append(_text(x(factor), bottom + 18, f"{factor:g} x", 12, _FAINT, anchor="middle"))
+    marked = (f for f in factors if f % 0.5 == 0)
+    parts += [_text(x(f), bottom + 18, f"{f:g} x", 12, _FAINT, anchor="middle") for f in marked]
     used: list[float] = []
     for name, color, values in lines:
         path = " ".join(f"{x(f):.1f},{y(v):.1f}" for f, v in zip(factors, values, strict=True))

@@ -126,7 +126,7 @@ def _plan(
 
 def table(document: dict[str, Any]) -> str:
     """The points as a table."""
-    head = "| offered | of capacity | answered in time | refused | late | p50 / p99 ms | refusal p50 / p99 ms | lag p99 ms |"
+    head = "| offered | of capacity | answered in time | refused | late | p50 / p99 ms | refusal p50 / p99 | lag p99 |"
     rows = [head, "|---" * 8 + "|"]
     rows += [
         f"| {p['offered']:,.0f}/s | {p['factor']:g} x | {p['accepted']:,.0f}/s | {p['refused']:,.0f}/s "
