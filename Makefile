@@ -27,6 +27,8 @@ TRAIN_FLAGS ?=
 # What `make bench` and `make soak` are told.
 BENCH_FLAGS ?=
 SOAK_FLAGS ?=
+# What `make audit` is told: --where-reachable accepts that no database can be reached.
+AUDIT_FLAGS ?=
 # Names that `make constraints` leaves at the version that they have, separated by commas.
 HOLD ?=
 
@@ -34,7 +36,7 @@ INSTALL = $(PYTHON) tools/install.py --venv $(VENV) --runtime "$(RUNTIME)" --tor
 RUN = $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-containers lint format serve export bench soak train proto constraints clean python install-demo install-dev
+.PHONY: help demo test test-containers lint format serve export bench soak train proto constraints sbom audit clean python install-demo install-dev install-supply
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,7 @@ lint: install-dev ## check style, types, layers, generated code and proto
 	PYTHON=$(PYTHON) tools/generate_proto.sh --check
 	$(VENV)/bin/buf lint
 	$(VENV)/bin/hadolint Dockerfile
+	$(RUN) tools.supply.licences --check
 
 format: install-dev ## rewrite the code in the project's style
 	$(RUN) ruff format .
@@ -82,8 +85,16 @@ train: install-demo ## train a checkpoint (DATA=..., VALIDATION=..., CHECKPOINT=
 proto: python ## generate the protobuf code from proto/
 	PYTHON=$(PYTHON) tools/generate_proto.sh
 
-constraints: install-dev ## renew the pins in constraints.txt (HOLD=torch,onnx leaves these)
-	$(VENV)/bin/python tools/renew_constraints.py --hold "$(HOLD)"
+constraints: install-supply ## renew all pins, hashed locks and the list of licences (HOLD=torch,onnx leaves these)
+	$(RUN) tools.renew_constraints --hold "$(HOLD)"
+	$(RUN) tools.supply.renew_locks
+	$(RUN) tools.supply.licences
+
+sbom: python ## write bills of materials (CycloneDX) of what we publish to build/sbom
+	@$(PYTHON) -m tools.supply.sbom --out build/sbom
+
+audit: install-supply ## look for known vulnerabilities in the locks; fails where no database answers (AUDIT_FLAGS)
+	@$(RUN) tools.supply.audit $(AUDIT_FLAGS)
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) .venv-proto artifacts build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -92,7 +103,10 @@ install-demo: python
 	@$(INSTALL) --extras export
 
 install-dev: python
-	@$(INSTALL) --extras export --groups test,lint
+	@$(INSTALL) --extras export,signing --groups test,lint
+
+install-supply: python
+	@$(INSTALL) --extras export,signing --groups test,lint,supply
 
 python:
 	@[ -n "$(PYTHON)" ] || { echo "convserve needs Python 3.11 or newer with its venv module; give one: make PYTHON=/path/to/python" >&2; exit 2; }

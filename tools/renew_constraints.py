@@ -1,6 +1,6 @@
 """Writes constraints.txt: one version of everything that any of our extras and groups installs, as pip resolves it.
 
-    make constraints              the newest of everything
+    make constraints              the newest of everything; the hashed locks and the list of licences follow
     make constraints HOLD=torch   the same, but torch (or several names, separated by commas) stays where it is
 
 Nothing is installed: pip only resolves. Run it on Linux x86_64, where every extra exists.
@@ -35,11 +35,15 @@ HEADER = """\
 
 
 def wishes() -> tuple[list[str], list[str]]:
-    """What to ask pip for so that everything is covered: all but the GPU's extras with all groups, and those extras."""
+    """What to ask pip for so that everything is covered: all but the GPU's extras with all groups, and those extras.
+
+    What builds our wheel is among the first.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = sorted(set(project["project"]["optional-dependencies"]) - CUDA_EXTRAS)
     groups = [option for group in sorted(project["dependency-groups"]) for option in ("--group", group)]
     most = ["--editable", f".[{','.join(extras)}]", *groups]
+    most += project["build-system"]["requires"]
     return most, ["--editable", f".[{','.join(sorted(CUDA_EXTRAS))}]"]
 
 

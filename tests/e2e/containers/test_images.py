@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 
 import pytest
+
+from tools.supply import locks
 
 from .engine import ROOT
 from .stack import PROFILES, Stack
@@ -47,6 +50,45 @@ def test_an_image_has_no_more_than_it_needs(images: Stack, target: str, absent: 
         "command -v gcc cc c++ make pip || echo none",
     )
     assert compilers == "none"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_lists_what_it_holds_at_the_versions_of_the_locks(images: Stack, target: str) -> None:
+    """Its bill of materials against what its own Python finds."""
+    run = ("run", "--rm", "--network", "none", "--entrypoint")
+    image = f"convserve-{target}:test"
+    bill = json.loads(images.docker(*run, "cat", image, "/opt/venv/share/sbom.cdx.json"))
+    script = "import json; from importlib.metadata import distributions as d; "
+    script += "print(json.dumps([[x.metadata['Name'], x.version.partition('+')[0]] for x in d()]))"
+    held = {
+        (locks.normal(name), version)
+        for name, version in json.loads(images.docker(*run, "python", image, "-c", script))
+    }
+    assert {(each["name"], each["version"]) for each in [*bill["components"], bill["metadata"]["component"]]} == held
+    pinned = {(pin.name, pin.version) for part in locks.INSTALLS[f"image-{target}"] for pin in locks.read(part)}
+    assert held - {("convserve", bill["metadata"]["component"]["version"])} <= pinned
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_writes_nowhere_but_where_it_is_told(images: Stack, target: str) -> None:
+    """Its user owns no file and may write into no folder of the root, but /tmp and the empty mount point of artifacts."""
+    found = images.docker(
+        *(
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--cap-drop",
+            "ALL",
+            "--entrypoint",
+            "sh",
+            f"convserve-{target}:test",
+            "-c",
+        ),
+        "find / -xdev -writable \\( -type f -o -type d \\) -not -path '/proc/*' -not -path '/tmp*' -not -path '/dev/*'"
+        " 2>/dev/null || true",
+    ).split()
+    assert set(found) <= {"/artifacts", "/var/tmp", "/run/lock", "/var/lock"}
 
 
 @pytest.mark.parametrize("profile", ["", *PROFILES])

@@ -1,0 +1,1 @@
+"""What we install from others: hashed locks, their licences, bills of materials, and known vulnerabilities."""
