@@ -38,8 +38,8 @@ HEADER = """\
 --only-binary :all:
 """
 TORCH_NOTE = """\
-# torch for Linux is the CPU build, which is on PyTorch's own index (README.md, "torch"); elsewhere it is PyPI's. The
-# build for CUDA, PyPI's for Linux, needs more than is listed here, and pip refuses it for that.
+# torch for Linux is the CPU build, which is on PyTorch's own index and not on PyPI (README.md, "torch"): pip refuses
+# PyPI's build for Linux, which is for CUDA, as a file with another hash.
 """
 
 
@@ -56,6 +56,21 @@ def cuda_companions(torch: str) -> list[str]:
     """The distributions that PyPI's CUDA build of this version of torch requires, and its CPU build does not."""
     pins = compiled("-", text=f"torch=={torch}\n", constrained=False)
     return [pin.name for pin in pins if CUDA_COMPANIONS.fullmatch(pin.name)]
+
+
+def cuda_builds(torch: str) -> set[str]:
+    """The hashes of PyPI's wheels of torch for Linux, all of which are for CUDA."""
+    done = subprocess.run(
+        [*COMPILE, "--no-deps", "--format", "pylock.toml", "-"],
+        cwd=ROOT,
+        input=f"torch=={torch}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [package] = tomllib.loads(done.stdout)["packages"]
+    wheels = [wheel for wheel in package["wheels"] if "linux" in wheel["url"].rpartition("/")[2]]
+    return {f"sha256:{wheel['hashes']['sha256']}" for wheel in wheels}
 
 
 def cpu_builds(page: str, version: str) -> list[str]:
@@ -87,15 +102,19 @@ def _cpu_build_here(version: str) -> set[str]:
 
 
 def without_cuda(extra: str) -> list[Pin]:
-    """An extra that brings torch, with its CPU build: on Linux that is not the one on PyPI."""
+    """An extra that brings torch, with its CPU build: on Linux that is not the one on PyPI.
+
+    The hashes of PyPI's builds for Linux are left out. pip prefers files whose hash the index tells, and would take one
+    of them before a CPU build that lies in a folder.
+    """
     version = locks.constraints()["torch"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as excluded:
         excluded.write("\n".join(cuda_companions(version)))
         excluded.flush()
         pins = compiled("pyproject.toml", "--extra", extra, "--excludes", excluded.name)
     known = locks.read(extra) if locks.path(extra).exists() else []
-    more = cpu_hashes(version, known)
-    return [replace(p, hashes=tuple(sorted({*p.hashes, *more}))) if p.name == "torch" else p for p in pins]
+    more, less = cpu_hashes(version, known), cuda_builds(version)
+    return [replace(p, hashes=tuple(sorted({*p.hashes, *more} - less))) if p.name == "torch" else p for p in pins]
 
 
 def resolved(name: str, pyproject: dict[str, Any]) -> list[Pin]:

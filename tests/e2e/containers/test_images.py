@@ -71,7 +71,7 @@ def test_an_image_lists_what_it_holds_at_the_versions_of_the_locks(images: Stack
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_image_writes_nowhere_but_where_it_is_told(images: Stack, target: str) -> None:
-    """Its user owns no file and may write into no folder of the root, but /tmp and the empty mount point of artifacts."""
+    """Its user may write to no file or folder of the root, but temporary ones and the mount point of artifacts."""
     found = images.docker(
         *(
             "run",

@@ -45,7 +45,13 @@ def test_the_sdist_holds_all_that_make_test_needs(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"Makefile", "constraints.txt", "pyproject.toml", "buf.yaml", "README.md", "CHANGELOG.md", "LICENSE"}
-    wanted |= {"tools/install.py", "tools/generate_proto.sh", "tests/e2e/install/test_distributions.py"}
+    wanted |= {
+        "tools/install.py",
+        "requirements/client.txt",
+        "THIRD_PARTY_LICENSES.md",
+        "tools/generate_proto.sh",
+        "tests/e2e/install/test_distributions.py",
+    }
     assert wanted <= names
 
 
