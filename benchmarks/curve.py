@@ -39,9 +39,10 @@ def svg(document: dict[str, Any]) -> str:
     limit = document["deadline_ms"]
     parts += _panel(top, f"Milliseconds; the deadline is {limit:g}", factors, times, limit)
     host = document["machine"]
+    where = "one CPU for the server, one for the load" if document["pinned"] else "cores shared with the load generator"
     footer = (
         f"offered, in times of the capacity of {document['capacity']:,.0f}/s; {document['rows']} rows a request; "
-        f"{host['cpu']}, {host['cores']} cores shared with the load generator"
+        f"{host['cpu']}, {where}"
     )
     parts.append(_text(_LEFT, height - 12, footer, 12, _FAINT))
     return (

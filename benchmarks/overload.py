@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict, dataclass
@@ -62,13 +63,20 @@ def main() -> int:
     repository = args.repository or _export(args.out / "artifacts")
     question = infer_question(args.rows)
     server = convserve(args.transport, repository, args.server_option)
+    cpus = sorted(os.sched_getaffinity(0))
+    if args.pin:
+        # What is started now inherits this: the server has one CPU, and we another.
+        os.sched_setaffinity(0, {cpus[0]})
     with running(server, question, args.out / "server.log") as process:
+        if args.pin:
+            os.sched_setaffinity(0, {cpus[-1]})
         capacity = max(_capacity(process, question, args) for _ in range(2))
         print(f"capacity {capacity:,.0f} requests a second", file=sys.stderr, flush=True)
         points = [_point(process, question, factor, capacity, args) for factor in FACTORS]
     document: dict[str, Any] = {
         "machine": machine.describe(),
         "rows": args.rows,
+        "pinned": args.pin,
         "deadline_ms": args.deadline * 1e3,
         "capacity": capacity,
         "points": [asdict(point) for point in points],
@@ -147,6 +155,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--deadline", type=float, default=0.25, metavar="SECONDS", help="of each request")
     parser.add_argument("--seconds", type=float, default=5.0, help="at each rate")
     parser.add_argument("--processes", type=int, default=1, help="of the load generator")
+    parser.add_argument("--pin", action="store_true", help="one CPU for the server, another one for the generator")
     parser.add_argument("--transport", default="fast", choices=("fast", "standard"))
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder for the results")
     parser.add_argument("--repository", type=Path, help="artifacts with simple_cnn (default: exported to the folder)")

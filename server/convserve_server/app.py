@@ -27,9 +27,11 @@ from convserve_server.observe.observation import Observation
 from convserve_server.observe.profile_page import ProfilePage
 from convserve_server.port_file import write_port
 from convserve_server.rpc.convolution import Convolution
+from convserve_server.rpc.convolution_request import convolution_limits
 from convserve_server.rpc.health import SERVICE as HEALTH_SERVICE
 from convserve_server.rpc.health import Health
 from convserve_server.rpc.image_classifier import ImageClassifier
+from convserve_server.rpc.images import ImageLimits
 from convserve_server.rpc.open_inference_service import OpenInferenceService
 from convserve_server.rpc.reflection import Reflection
 from convserve_server.settings import Settings
@@ -79,8 +81,8 @@ class App:
         )
         methods = [
             *self._open_inference.methods(),
-            *ImageClassifier(self.repository).methods(),
-            *Convolution(self.repository).methods(),
+            *ImageClassifier(self.repository, ImageLimits(max_decode_time=settings.max_decode_time)).methods(),
+            *Convolution(self.repository, convolution_limits(settings.max_decode_time)).methods(),
         ]
         methods = [self._observation.method(method) for method in methods]
         self._metrics = self._metrics_endpoint() if settings.metrics is not None else None

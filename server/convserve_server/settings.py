@@ -118,6 +118,7 @@ OPTIONS = (
         "max_queue_time", 0.0, "seconds that a request may wait for its run; 0 is as long as its deadline", _seconds
     ),
     Option("max_message_bytes", 64 << 20, "size limit of a request and of a reply", _positive),
+    Option("max_decode_time", 10.0, "seconds that decoding the pictures of a request may take, by estimate", _seconds),
     Option("max_waiting_bytes", 512 << 20, "bytes of requests not answered yet; more are refused", _positive),
     Option("max_calls", 1024, "calls in flight; more are refused", _positive),
     Option(
@@ -191,6 +192,7 @@ class Settings:
     max_queue_delay: float
     max_queue_time: float
     max_message_bytes: int
+    max_decode_time: float
     max_waiting_bytes: int
     max_calls: int
     max_transfer_time: float

@@ -18,16 +18,24 @@ Planes = NDArray[np.float32]
 """[planes, rows, columns]"""
 
 
+MAX_PIXELS = 25_000_000
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConvolutionLimits:
     """How much one request may have computed."""
 
-    images: ImageLimits = field(default_factory=lambda: ImageLimits(max_pixels=25_000_000))
+    images: ImageLimits = field(default_factory=lambda: ImageLimits(max_pixels=MAX_PIXELS))
     """Pixels of a picture, and numbers of a matrix; 12 to 50 bytes of memory each on the way."""
     max_multiply_adds: int = 2_000_000_000
     """Planes x positions x kernel elements x kernels, about a second of one core."""
     max_numbers: int = 16_000_000
     """Numbers in the matrices of a response, 4 bytes each; together below what a message may have."""
+
+
+def convolution_limits(max_decode_time: float) -> ConvolutionLimits:
+    """The usual limits, with so many seconds for decoding a picture."""
+    return ConvolutionLimits(images=ImageLimits(max_pixels=MAX_PIXELS, max_decode_time=max_decode_time))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,12 @@ import numpy as np
 from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from convserve_server.errors import InvalidRequest
+from convserve_server.rpc.decode_cost import decode_seconds
 
 CheckSize = Callable[[int, int], None]
 """Takes width and height in pixels, once, and raises for a picture that must not be decoded."""
+CheckTime = Callable[[float], None]
+"""Takes the seconds that a picture will take to decode, and raises where that is too long."""
 
 # The decoders are called directly, not by Image.open, which would try others and has a size limit of its own.
 _Decoder = Callable[[io.BytesIO], ImageFile.ImageFile]
@@ -58,11 +61,17 @@ def ignore_pillow_warnings() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_file(data: bytes, name: str, check_size: CheckSize, size: tuple[int, int] | None = None) -> Image.Image:
+def read_file(
+    data: bytes,
+    name: str,
+    check_size: CheckSize,
+    size: tuple[int, int] | None = None,
+    check_time: CheckTime | None = None,
+) -> Image.Image:
     """The picture in a file's bytes: mode RGB, upright, resized to ``size`` (width, height) where that is given.
 
     ``name`` is what errors call the picture. Raises InvalidRequest for bytes that are no whole picture in one of the
-    five formats, and whatever ``check_size`` raises.
+    five formats, and whatever ``check_size`` and ``check_time`` raise.
     """
     file_format, decoder = _recognise(data, name)
     stated = _webp_size(data, name) if file_format == "WebP" else None
@@ -76,6 +85,8 @@ def read_file(data: bytes, name: str, check_size: CheckSize, size: tuple[int, in
         raise _unreadable(name, file_format, error) from error
     if picture.size != stated:
         check_size(*picture.size)
+    if check_time is not None:
+        check_time(decode_seconds(file_format, data, *picture.size))
     try:
         return _upright(picture, size)
     except Exception as error:

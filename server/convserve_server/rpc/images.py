@@ -29,6 +29,8 @@ class ImageLimits:
     """Pixels of all images of one request."""
     max_images: int = 1024
     """Images of one request."""
+    max_decode_time: float = 10.0
+    """Seconds that decoding the files of one request may take, by an estimate from above."""
 
 
 class PixelBudget:
@@ -37,6 +39,7 @@ class PixelBudget:
     def __init__(self, limits: ImageLimits) -> None:
         self._limits = limits
         self._left = limits.max_request_pixels
+        self._seconds_left = limits.max_decode_time
 
     def spend(self, width: int, height: int, name: str) -> None:
         """Take an image's pixels out of the budget.
@@ -59,6 +62,25 @@ class PixelBudget:
             )
         self._left -= pixels
 
+    def spend_time(self, seconds: float, name: str) -> None:
+        """Take the time that a file takes to decode out of the budget.
+
+        Raises InvalidRequest for a file that takes longer than a request may, and TooLarge for one that only those
+        before it leave no time for.
+        """
+        most = self._limits.max_decode_time
+        if seconds > most:
+            raise InvalidRequest(
+                f"{name} may take {seconds:.1f} s to decode; at most {most:g} s are accepted: send it smaller,"
+                " and a JPEG with fewer scans"
+            )
+        if seconds > self._seconds_left:
+            raise TooLarge(
+                f"{name} may take {seconds:.1f} s to decode and takes this request over {most:g} s in all:"
+                " send it in another request"
+            )
+        self._seconds_left -= seconds
+
 
 def decode(image: vision_pb2.Image, name: str, budget: PixelBudget, size: tuple[int, int] | None = None) -> Pixels:
     """The pixels of an image, ``[height, width, 3]`` uint8 RGB, resized to ``size`` (width, height) where given.
@@ -68,7 +90,13 @@ def decode(image: vision_pb2.Image, name: str, budget: PixelBudget, size: tuple[
     """
     source = image.WhichOneof("source")
     if source == "encoded":
-        picture = read_file(image.encoded, name, lambda width, height: budget.spend(width, height, name), size)
+        picture = read_file(
+            image.encoded,
+            name,
+            lambda width, height: budget.spend(width, height, name),
+            size,
+            lambda seconds: budget.spend_time(seconds, name),
+        )
         return np.asarray(picture)
     if source == "pixels":
         return _decode_pixels(image.pixels, name, budget, size)

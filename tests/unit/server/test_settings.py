@@ -29,6 +29,7 @@ EXAMPLES = {
     "max_queue_delay": ("0.002", 0.002),
     "max_message_bytes": ("1000000", 1_000_000),
     "max_queue_time": ("1.5", 1.5),
+    "max_decode_time": ("0.5", 0.5),
     "max_waiting_bytes": ("2000000", 2_000_000),
     "max_calls": ("5", 5),
     "max_transfer_time": ("2.5", 2.5),
