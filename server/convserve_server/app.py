@@ -11,6 +11,7 @@ from convserve_proto import open_inference, vision_pb2
 from convserve_proto.cpu_kind import X86, cpu_kind
 
 from convserve_server.artifacts import read_artifact
+from convserve_server.door import Door
 from convserve_server.engine.batcher import Limits
 from convserve_server.engine.cpus import usable_cpus
 from convserve_server.engine.cuda import CudaSettings
@@ -60,6 +61,7 @@ class App:
     def __init__(self, settings: Settings, *, shared_port: bool = False) -> None:
         log.info("convserve %s on %s", metadata.version("convserve"), check_distributions())
         self._settings = settings
+        self._door = Door(settings)
         self._serving = threading.Event()
         self._told: set[str] = set()
         self.repository = make_repository(settings)
@@ -78,6 +80,7 @@ class App:
             repository_mode=settings.repository_mode,
             trace_file=settings.trace_file,
             observed=self._observation.method,
+            admit=self._door.admit,
         )
         methods = [
             *self._open_inference.methods(),
@@ -98,6 +101,8 @@ class App:
                 max_transfer_time=settings.max_transfer_time,
                 connections=_connections(settings),
                 loops=max(2, _instances(settings)),
+                credentials=self._door.credentials,
+                admit=self._door.admit,
                 shared_port=shared_port,
             ),
             methods,
@@ -133,6 +138,7 @@ class App:
         """Answer calls; not ready before serve(). Raises InvalidSettings when the address cannot be bound."""
         self._transport = self._make_transport()
         self._transport.start()
+        self._door.start()
         log.info("listening on %s:%d", self._settings.listen.rpartition(":")[0], self.port)
         if self._metrics is not None:
             self._metrics.start()
@@ -184,6 +190,7 @@ class App:
         """Drain: not ready, no new calls, accepted ones finish within the grace (seconds; the setting by default)."""
         self._serving.clear()
         self._poller.stop()
+        self._door.stop()
         self._health.close()
         self._reflection.close()
         self._open_inference.close()

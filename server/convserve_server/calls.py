@@ -114,6 +114,12 @@ class Call(Protocol):
         """Have ``work`` run when this thread has read what there is to read; see Batcher.lead."""
 
 
+Refusal = tuple[Code, str]
+"""How a call ends that may not be made: the code, and a sentence for the caller."""
+
+Admit = Callable[[str, Sequence[tuple[str, str | bytes]]], Refusal | None]
+"""Says of a call, by its path and metadata and before its request is read, why it is refused; None lets it in."""
+
 Handler = Callable[[bytes, Call], None]
 """Takes a serialized request and the call to answer. Does not raise for anything that a caller sent."""
 

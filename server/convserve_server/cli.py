@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from convserve_server.access import exposure
 from convserve_server.errors import StartupError
 from convserve_server.grpc_core import tell_core
 from convserve_server.observe.log_format import LONGEST_MESSAGE, set_up_logging
@@ -37,10 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> int:
+    if settings.make_token is not None:
+        from convserve_server.access.making import make_token
+
+        return make_token(settings.make_token)
     if settings.tune:
         from convserve_server.tuning.command import tune
 
         return tune(settings)
+    for sentence in exposure.warnings(settings):
+        log.warning("%s", sentence)
     # Each way imports what it needs, and the parent of several workers needs little.
     if settings.workers > 1:
         from convserve_server.workers.supervisor import Supervisor

@@ -11,6 +11,8 @@
     ├── RegionExists            a region of that name is registered already
     ├── LoadFailed              a model that was to be loaded could not be
     ├── NotAllowed              what the server was started not to do
+    ├── Unauthenticated         nobody knows who calls: no token, or one that is not known
+    ├── PermissionDenied        who calls is known, and may not do this
     ├── QueueTimeout            waited longer than the request allowed
     ├── Unsupported             a part of the protocol that this server does not have
     ├── DeadlineExceeded        the caller's deadline passed before the run
@@ -79,6 +81,14 @@ class LoadFailed(ServerError):
 
 class NotAllowed(ServerError):
     """The server was started not to do this."""
+
+
+class Unauthenticated(ServerError):
+    """Nobody knows who calls: there is no token, or one that is not known."""
+
+
+class PermissionDenied(ServerError):
+    """Who calls is known, and may not do this."""
 
 
 class QueueTimeout(ServerError):

@@ -86,6 +86,18 @@ OPTIONS = (
     ),
     Option("require_public_key", None, "PEM file; serve only artifacts that its owner has signed", Path),
     Option("listen", "127.0.0.1:8001", "HOST:PORT to serve on; port 0 takes a free one"),
+    Option("tls_certificate", None, "PEM file with the server's certificate and its chain; serves TLS only", Path),
+    Option("tls_key", None, "PEM file with the certificate's private key", Path),
+    Option("tls_client_ca", None, "PEM file; let in only callers with a certificate that one of these signed", Path),
+    Option("tokens", None, "TOML file of bearer tokens; let in only callers with one of them", Path),
+    Option(
+        "health_without_token",
+        True,
+        "with --tokens: let probes without a token ask whether the server lives and is ready",
+        _yes_or_no,
+        switch=True,
+    ),
+    Option("make_token", None, "make a token with this name, print its lines for --tokens, and exit"),
     Option(
         "provider",
         "auto",
@@ -179,6 +191,12 @@ class Settings:
     allow_unverified: bool
     require_public_key: Path | None
     listen: str
+    tls_certificate: Path | None
+    tls_key: Path | None
+    tls_client_ca: Path | None
+    tokens: Path | None
+    health_without_token: bool
+    make_token: str | None
     provider: str
     precision: str
     instances: int

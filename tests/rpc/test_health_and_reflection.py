@@ -185,3 +185,21 @@ def test_too_many_watchers_are_refused_and_the_server_still_says_how_it_is(
     assert check(channel, "") == SERVING
     for stream in streams:
         stream.cancel()
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_bytes_that_are_no_message_are_refused_and_do_not_hold_a_stop(tmp_path: Path, kind: str, version: str) -> None:
+    """grpc.server's own parsing leaves such a stream open for ever, and then waits for it at a stop."""
+    write_sum(tmp_path)
+    app = App(Settings(repository=tmp_path, listen="127.0.0.1:0", provider="cpu", transport=kind))
+    app.start()
+    path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    with grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel:
+        for _ in range(20):
+            with pytest.raises(grpc.RpcError) as caught:
+                list(channel.stream_stream(path, lambda b: b, lambda b: b)(iter([b"\xff"]), timeout=20))
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    stopper = threading.Thread(target=app.stop, args=(1,), daemon=True)
+    stopper.start()
+    stopper.join(10)
+    assert not stopper.is_alive()

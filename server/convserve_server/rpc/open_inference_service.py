@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 from convserve_proto import open_inference as oip
 
-from convserve_server.calls import Method
+from convserve_server.calls import Admit, Method
 from convserve_server.engine.repository import Repository
 from convserve_server.load import Load
 from convserve_server.log_settings import LogSettings
@@ -41,10 +41,12 @@ class OpenInferenceService:
         repository_mode: str = "none",
         trace_file: Path | None = None,
         observed: Callable[[Method], Method] = lambda method: method,
+        admit: Admit | None = None,
     ) -> None:
         regions, tracer = Regions(), Tracer(trace_file)
         inference = InferenceService(repository, regions, tracer)
-        self._streams = StreamService(observed(Method(f"/{oip.SERVICE}/ModelStreamInfer", inference.infer)), load)
+        message = observed(Method(f"/{oip.SERVICE}/ModelStreamInfer", inference.infer))
+        self._streams = StreamService(message, load, admit)
         self._methods = [
             *inference.methods(),
             *MetadataService(repository, ready, version).methods(),

@@ -13,6 +13,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pool import Default, DescriptorPool
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from convserve_server.errors import InvalidRequest
+from convserve_server.rpc.status import parse
 from convserve_server.rpc.streams import with_pool
 
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -67,10 +69,11 @@ class Reflection:
 
     def add_to(self, server: grpc.Server) -> None:
         """Register both versions on a server."""
-        handler = grpc.stream_stream_rpc_method_handler(
+        handler: grpc.RpcMethodHandler[bytes, Any] = grpc.stream_stream_rpc_method_handler(
             with_pool(self._answer, self._pool),
-            reflection_pb2.ServerReflectionRequest.FromString,
-            reflection_pb2.ServerReflectionResponse.SerializeToString,
+            # Bytes are parsed in _answer: where grpc.server meets some that are no message on a stream, it loses count
+            # of what the stream still has to do, and waits for that at a stop, for ever.
+            response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
         )
         for service in SERVICES:
             handlers = {"ServerReflectionInfo": handler}
@@ -83,11 +86,14 @@ class Reflection:
         for context in contexts:
             context.cancel()
 
-    def _answer(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+    def _answer(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
         with self._lock:
             self._open.add(context)
         try:
-            yield from self._servicer.ServerReflectionInfo(requests, context)
+            messages = (parse(reflection_pb2.ServerReflectionRequest, payload) for payload in requests)
+            yield from self._servicer.ServerReflectionInfo(messages, context)
+        except InvalidRequest as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:
             with self._lock:
                 self._open.discard(context)

@@ -25,6 +25,8 @@ CODES: dict[type[errors.ServerError], Code] = {
     errors.LoadFailed: Code.INTERNAL,
     # As Triton answers where it polls.
     errors.NotAllowed: Code.UNAVAILABLE,
+    errors.Unauthenticated: Code.UNAUTHENTICATED,
+    errors.PermissionDenied: Code.PERMISSION_DENIED,
     errors.QueueTimeout: Code.UNAVAILABLE,
     errors.Unsupported: Code.UNIMPLEMENTED,
     errors.DeadlineExceeded: Code.DEADLINE_EXCEEDED,

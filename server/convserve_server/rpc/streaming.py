@@ -21,7 +21,7 @@ from convserve_proto import open_inference as oip
 from convserve_proto.wire import length_prefix
 from google.protobuf.message import DecodeError
 
-from convserve_server.calls import Code, Handler, Method, Notes
+from convserve_server.calls import Admit, Code, Handler, Method, Notes
 from convserve_server.load import Load
 from convserve_server.rpc.streams import with_pool
 
@@ -34,6 +34,7 @@ MOST_IN_FLIGHT = 256
 GRPC_ERRORS = ("triton_grpc_error", "true")
 """Metadata of callers that want the first error to end the stream with a gRPC status."""
 
+_PATH = f"/{oip.SERVICE}/ModelStreamInfer"
 _INFER_RESPONSE = 2
 """The field number of ModelStreamInferResponse.infer_response."""
 _FINAL = oip.ModelInferResponse(
@@ -84,7 +85,9 @@ class _StreamCall:
 class _Stream:
     """One stream: the calls on it in their order, and the answers that are to be sent."""
 
-    def __init__(self, context: grpc.ServicerContext, helpers: ThreadPoolExecutor, load: Load) -> None:
+    def __init__(
+        self, context: grpc.ServicerContext, helpers: ThreadPoolExecutor, load: Load, admit: Admit | None
+    ) -> None:
         remaining = context.time_remaining()
         self.deadline = math.inf if remaining is None else time.monotonic() + remaining
         self.metadata: Sequence[tuple[str, str | bytes]] = tuple(context.invocation_metadata())
@@ -92,7 +95,7 @@ class _Stream:
         self.identities: tuple[bytes, ...] = tuple(context.peer_identities() or ())
         self.ends_at_errors = GRPC_ERRORS in self.metadata
         self.gone: Callable[[], bool] = lambda: not context.is_active()
-        self._helpers, self._load = helpers, load
+        self._helpers, self._load, self._admit = helpers, load, admit
         self._line: deque[_StreamCall] = deque()
         self._answers: queue.SimpleQueue[bytes | _End] = queue.SimpleQueue()
         self._free = threading.Semaphore(MOST_IN_FLIGHT)
@@ -105,6 +108,10 @@ class _Stream:
         try:
             for payload in requests:
                 self._free.acquire()
+                # A stream may live for days, and its token be withdrawn meanwhile.
+                if self._admit is not None and (refusal := self._admit(_PATH, self.metadata)) is not None:
+                    self.end((_STATUS[refusal[0]], refusal[1]))
+                    return
                 call = _StreamCall(self, payload, self._load)
                 with self._lock:
                     if self._end:
@@ -178,10 +185,13 @@ class _Stream:
 
 
 class StreamService:
-    """ModelStreamInfer. ``message`` answers one message, as a call of ModelInfer is answered."""
+    """ModelStreamInfer. ``message`` answers one message, as a call of ModelInfer is answered.
 
-    def __init__(self, message: Method, load: Load) -> None:
-        self._message, self._load = message, load
+    The transport admits streams; ``admit`` is asked again at each message.
+    """
+
+    def __init__(self, message: Method, load: Load, admit: Admit | None = None) -> None:
+        self._message, self._load, self._admit = message, load, admit
         self._streams: set[_Stream] = set()
         self._closed = False
         self._lock = threading.Lock()
@@ -211,7 +221,7 @@ class StreamService:
             stream.end((grpc.StatusCode.UNAVAILABLE, "the server is stopping: open another stream"))
 
     def _answer(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        stream = _Stream(context, self._helpers, self._load)
+        stream = _Stream(context, self._helpers, self._load, self._admit)
         with self._lock:
             refusal = "the server is stopping" if self._closed else ""
             if not refusal and len(self._streams) >= MOST_STREAMS:

@@ -23,6 +23,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]
 from convserve_server.calls import INTERNAL_ERROR, PUSHBACK, Code, Method, Notes, pushback
 from convserve_server.load import BUSY_PAUSE, too_many_calls
 from convserve_server.transport.carrier import Carrier
+from convserve_server.transport.guarding import failing_closed
 from convserve_server.transport.listening import Register, TransportSettings, bind, monotonic_deadline, new_server
 from convserve_server.transport.slow_callers import Phase, SlowCallers
 
@@ -175,8 +176,8 @@ class CompletionQueueTransport:
         self, settings: TransportSettings, methods: Iterable[Method], services: Iterable[Register] = ()
     ) -> None:
         self._carrier = Carrier(settings)
-        self._server = new_server(settings, self._carrier.threads)
         every = list(methods)
+        self._server = new_server(settings, self._carrier.threads, every)
         # A method that is registered on both sides would only ever reach grpc.server's.
         self._carrier.add_methods(self._server, (m for m in every if not m.hot))
         for register in services:
@@ -188,6 +189,7 @@ class CompletionQueueTransport:
         for path in self._hot:
             self._core.register_method(path)
         self._max_calls, self.load = settings.max_calls, settings.load
+        self._admit = None if settings.admit is None else failing_closed(settings.admit)
         self.open_calls: set[_Call] = set()
         self._slow = SlowCallers(lambda: list(self.open_calls), settings.max_transfer_time, self.load.refuse)
         # Shared by the loops: calls whose message has come, and work to lead. Whichever loop is free takes it.
@@ -319,6 +321,9 @@ class CompletionQueueTransport:
             self.open_calls.discard(call)
             return
         core_call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), call.on_close)
+        if self._admit is not None and (refusal := self._admit(method.path, call.metadata)) is not None:
+            call.refuse(*refusal)
+            return
         if len(self.open_calls) > self._max_calls:
             self.load.refuse("calls")
             call.refuse(Code.RESOURCE_EXHAUSTED, too_many_calls(self._max_calls), BUSY_PAUSE)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import grpc
 
+from convserve_server.calls import Admit, Method
 from convserve_server.errors import InvalidSettings
 from convserve_server.load import Load
 from convserve_server.transport.address import split_address
 from convserve_server.transport.connections import ConnectionLimits, channel_arguments
+from convserve_server.transport.guarding import Guard
 
 PENDING_CALLS = 100_000
 
@@ -50,17 +52,20 @@ class TransportSettings:
     """Threads of the fast transport. One reads; as many as there are run slots may run batches."""
     credentials: grpc.ServerCredentials | None = None
     """Set for TLS."""
+    admit: Admit | None = None
+    """Set where not everybody may make every call. Asked of each call, whatever serves it."""
     shared_port: bool = False
     """Other processes may listen on the same port, and the kernel deals the connections out among them."""
 
 
-def new_server(settings: TransportSettings, threads: ThreadPoolExecutor) -> grpc.Server:
-    """A grpc.server with the options that both transports have.
+def new_server(settings: TransportSettings, threads: ThreadPoolExecutor, methods: Iterable[Method]) -> grpc.Server:
+    """A grpc.server with the options that both transports have. ``methods`` hear of calls that are not admitted.
 
     It does not limit calls by itself: that would refuse health checks, too, just when they are wanted.
     """
     return grpc.server(
         threads,
+        interceptors=None if settings.admit is None else [Guard(settings.admit, methods)],
         options=[
             ("grpc.max_receive_message_length", settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),

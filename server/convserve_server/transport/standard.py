@@ -18,9 +18,10 @@ class StandardTransport:
     def __init__(
         self, settings: TransportSettings, methods: Iterable[Method], services: Iterable[Register] = ()
     ) -> None:
+        every = list(methods)
         self._carrier = Carrier(settings)
-        self._server = new_server(settings, self._carrier.threads)
-        self._carrier.add_methods(self._server, methods)
+        self._server = new_server(settings, self._carrier.threads, every)
+        self._carrier.add_methods(self._server, every)
         for register in services:
             register(self._server)
         self.port = bind(self._server, settings)
