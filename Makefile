@@ -29,6 +29,8 @@ BENCH_FLAGS ?=
 SOAK_FLAGS ?=
 # What `make audit` is told: --where-reachable accepts that no database can be reached.
 AUDIT_FLAGS ?=
+# What `make fuzz` is told: FUZZ_FLAGS="infer --inputs 1000000", FUZZ_FLAGS="--engine atheris images".
+FUZZ_FLAGS ?=
 # Names that `make constraints` leaves at the version that they have, separated by commas.
 HOLD ?=
 
@@ -36,7 +38,7 @@ INSTALL = $(PYTHON) tools/install.py --venv $(VENV) --runtime "$(RUNTIME)" --tor
 RUN = $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-containers lint format serve export bench soak train proto constraints sbom audit clean python install-demo install-dev install-supply
+.PHONY: help demo test test-containers lint format serve export bench fuzz soak train proto constraints sbom audit clean python install-demo install-dev install-supply
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +74,10 @@ export: install-demo ## export the shipped checkpoint to artifacts/, where it is
 
 bench: install-dev ## measure convserve beside its peers, about 20 minutes (BENCH_FLAGS="--quick")
 	@$(RUN) benchmarks $(BENCH_FLAGS)
+
+fuzz: install-dev ## feed bad input to whatever parses bytes (FUZZ_FLAGS="--inputs 1000000 infer")
+	@$(INSTALL) --groups fuzz
+	@PYTHONPATH=tests $(RUN) fuzz $(FUZZ_FLAGS)
 
 soak: install-dev export ## mixed load with faults, every answer checked (SOAK_FLAGS="--minutes 10")
 	@$(RUN) benchmarks.soak --repository artifacts $(SOAK_FLAGS)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+MOST_AXES = 64
+"""Of a tensor, as numpy has them."""
+
+
 class TensorError(ValueError):
     """A tensor that does not say what it claims to: the message names the tensor, what came and what fits."""
 
@@ -70,7 +74,10 @@ def datatype_of(array: Array) -> str:
 
 
 def element_count(shape: Sequence[int]) -> int:
-    """Number of elements of a tensor of this shape; 1 for a scalar."""
+    """Number of elements of a tensor of this shape; 1 for a scalar. Raises TensorError for more axes than MOST_AXES."""
+    if len(shape) > MOST_AXES:
+        # Neither multiplied nor quoted: there may be millions.
+        raise TensorError(f"a shape of {len(shape)} axes was sent; tensors have at most {MOST_AXES}")
     return math.prod(shape)
 
 
@@ -89,7 +96,15 @@ def decode_raw(name: str, datatype: str, shape: Sequence[int], raw: bytes) -> Ar
         )
     if datatype == "BOOL" and raw.translate(None, b"\x00\x01"):
         raise TensorError(f"input '{name}' has a BOOL byte that is neither 0 nor 1")
-    return np.frombuffer(raw, dtype).reshape(shape)
+    return _shaped(name, np.frombuffer(raw, dtype), shape)
+
+
+def _shaped(name: str, array: Array, shape: Sequence[int]) -> Array:
+    """The array in that shape, whose count fits: where an axis is 0, the others can still be beyond any array."""
+    try:
+        return array.reshape(shape)
+    except ValueError as error:
+        raise TensorError(f"input '{name}' has the shape {list(shape)}, which no array can have: {error}") from None
 
 
 def _decode_bytes(name: str, shape: Sequence[int], raw: bytes) -> Array:
@@ -111,7 +126,7 @@ def _decode_bytes(name: str, shape: Sequence[int], raw: bytes) -> Array:
         raise TensorError(f"input '{name}' has {len(elements)} BYTES elements, but {list(shape)} takes {expected}")
     array = np.empty(expected, object)
     array[:] = elements
-    return array.reshape(shape)
+    return _shaped(name, array, shape)
 
 
 def encode_raw(array: Array) -> bytes:
@@ -149,7 +164,7 @@ def decode_contents(name: str, datatype: str, shape: Sequence[int], contents: In
     if datatype == "BYTES":
         array = np.empty(expected, object)
         array[:] = list(values)
-        return array.reshape(shape)
+        return _shaped(name, array, shape)
     dtype = NUMPY_TYPES[datatype]
     if dtype.kind in "iu":
         wide = np.array(values, np.int64 if dtype.kind == "i" else np.uint64)
@@ -158,5 +173,5 @@ def decode_contents(name: str, datatype: str, shape: Sequence[int], contents: In
             raise TensorError(
                 f"input '{name}' has a number outside of {datatype}'s range of {limits.min} to {limits.max}"
             )
-        return wide.astype(dtype).reshape(shape)
-    return np.array(values, dtype).reshape(shape)
+        return _shaped(name, wide.astype(dtype), shape)
+    return _shaped(name, np.array(values, dtype), shape)

@@ -15,12 +15,14 @@ from google.protobuf import json_format
 from convserve_server.engine.loading import Artifact
 from convserve_server.engine.model import Description, Preprocessing, TensorSpec
 from convserve_server.engine.precision import Variant
-from convserve_server.errors import ModelBroken
+from convserve_server.errors import ModelBroken, sendable
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 MODEL_FILE = "model.onnx"
+LARGEST = 1e30
+"""Of what a pixel is multiplied with and moved by: far from the end of float32."""
 _TASKS = {
     manifest_pb2.TASK_IMAGE_CLASSIFICATION: "image_classification",
     manifest_pb2.TASK_CONVOLUTION: "convolution",
@@ -80,14 +82,14 @@ def _read_manifest(path: Path) -> manifest_pb2.Manifest:
     try:
         manifest = json_format.Parse(text, manifest_pb2.Manifest())
     except (json_format.ParseError, RecursionError) as error:
-        raise ModelBroken(f"its manifest.json is no valid manifest: {error}") from error
+        raise ModelBroken(f"its manifest.json is no valid manifest: {sendable(str(error))}") from error
     if manifest.format != FORMAT:
         raise ModelBroken(f"its manifest has format {manifest.format}, and this server reads format {FORMAT}")
     return manifest
 
 
 def _read_file(folder: Path, name: str) -> bytes:
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         raise ModelBroken(f"its manifest lists the file '{name}', which is not inside of its folder")
     try:
         return (folder / name).read_bytes()
@@ -177,6 +179,10 @@ def _preprocessing(manifest: manifest_pb2.Manifest) -> Preprocessing:
         raise ModelBroken(f"its preprocessing is {p.color_order} {p.layout}; this server does RGB NCHW")
     if not (p.height and p.width and p.scale and len(p.mean) == len(p.std) == 3 and all(p.std)):
         raise ModelBroken("its preprocessing needs a size, a scale, and three numbers each for mean and std, none 0")
+    gains = [1 / (p.scale * std) for std in p.std]
+    offsets = [mean / std for mean, std in zip(p.mean, p.std, strict=True)]
+    if not all(abs(number) <= LARGEST for number in (*gains, *offsets)):
+        raise ModelBroken("its preprocessing has numbers that are no factors for a pixel: too large, too small, or NaN")
     return Preprocessing(p.height, p.width, p.scale, tuple(p.mean), tuple(p.std))
 
 

@@ -9,6 +9,7 @@
     ├── TooLarge                more than a limit allows
     ├── RegionNotFound          no such region of shared memory is registered
     ├── RegionExists            a region of that name is registered already
+    ├── TooManyRegions          as many regions are registered as can be
     ├── LoadFailed              a model that was to be loaded could not be
     ├── NotAllowed              what the server was started not to do
     ├── Unauthenticated         nobody knows who calls: no token, or one that is not known
@@ -28,6 +29,17 @@ traceback and answered as "internal error".
 """
 
 from __future__ import annotations
+
+
+def sendable(text: str, most: int = 1000) -> str:
+    """``text`` as it can be logged and sent: cut to ``most`` bytes of UTF-8, "?" for what has no UTF-8.
+
+    What is quoted from a file or a name may be of any length, and may hold halves of surrogate pairs.
+    """
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= most:
+        return encoded.decode()
+    return encoded[:most].decode(errors="ignore") + " ..."
 
 
 class ServerError(Exception):
@@ -73,6 +85,10 @@ class RegionNotFound(ServerError):
 
 class RegionExists(ServerError):
     """A region of shared memory of that name is registered already."""
+
+
+class TooManyRegions(ServerError):
+    """As many regions of shared memory are registered as can be."""
 
 
 class LoadFailed(ServerError):

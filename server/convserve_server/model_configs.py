@@ -6,6 +6,7 @@ changed and loaded again.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from pathlib import Path
 from convserve_proto import open_inference as oip
 from google.protobuf import json_format, text_format
 
+from convserve_server.engine.file_names import is_file_name
 from convserve_server.engine.model_settings import ModelSettings, WarmUp
 from convserve_server.engine.versions import VersionPolicy
-from convserve_server.errors import ModelBroken
+from convserve_server.errors import ModelBroken, sendable
 
 PLATFORMS = ("", "onnxruntime_onnx", "onnx_onnxv1")
 BACKENDS = ("", "onnxruntime")
@@ -25,6 +27,13 @@ THREADS = "intra_op_thread_count"
 PRECISION = "precision"
 """The parameter that says which variant of the model is served, as the server's option --precision does for all."""
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
+
+# Beyond any use, and small enough that a slip of the keyboard takes neither the memory nor the minutes of a server.
+MOST_ROWS = 65_536
+MOST_INSTANCES = 64
+MOST_THREADS = 1024
+MOST_WARM_UP_RUNS = 1000
+MOST_WARM_UP_ELEMENTS = 1 << 28
 
 _ELSEWHERE = re.compile(r"\b(sequence_?batching|ensemble_?scheduling)\b", re.IGNORECASE)
 
@@ -45,7 +54,7 @@ def read_model_settings(folder: Path, config: str | None, defaults: ModelSetting
             "ONNX models: onnxruntime_onnx, onnxruntime"
         )
     file = message.default_model_filename or defaults.file
-    if file != Path(file).name:
+    if not is_file_name(file):
         raise ModelBroken(f"its config names the file '{file}', which is not inside of a version's folder")
     settings = replace(
         defaults,
@@ -77,7 +86,7 @@ def _read(folder: Path, config: str | None) -> tuple[oip.ModelConfig | None, str
     except (OSError, UnicodeDecodeError) as error:
         raise ModelBroken(f"its config cannot be read: {error}") from error
     except (json_format.ParseError, text_format.ParseError, RecursionError) as error:
-        raise ModelBroken(f"its config is no valid model config: {error}") from error
+        raise ModelBroken(f"its config is no valid model config: {sendable(str(error))}") from error
     return None, ""
 
 
@@ -102,6 +111,7 @@ def _with_batching(settings: ModelSettings, message: oip.ModelConfig, text: str)
     rows = message.max_batch_size
     if rows < 0:
         raise ModelBroken(f"its config has max_batch_size {rows}; it takes 0 (no batch axis) or more")
+    _check_most("rows in a batch (max_batch_size)", rows, MOST_ROWS)
     limits = settings.limits
     if rows:
         limits = replace(limits, max_batch_size=rows, max_request_rows=max(rows, limits.max_request_rows))
@@ -139,11 +149,13 @@ def _with_runs(settings: ModelSettings, message: oip.ModelConfig) -> ModelSettin
     count = sum(group.count for group in message.instance_group)
     if count < 0:
         raise ModelBroken(f"its config asks for {count} instances; it takes 1 or more")
+    _check_most("instances", count, MOST_INSTANCES)
     if any(group.kind == group.KIND_GPU for group in message.instance_group) and engine.provider == "cpu":
         raise ModelBroken("its config asks for instances on a GPU, and this server was started with --provider cpu")
     threads = message.parameters[THREADS].string_value if THREADS in message.parameters else ""
-    if threads and not (threads.isdecimal() and int(threads)):
+    if threads and not (threads.isdecimal() and len(threads) < 10 and int(threads)):
         raise ModelBroken(f"its config's parameter {THREADS} is '{threads}'; it takes a whole number above 0")
+    _check_most(f"threads ({THREADS})", int(threads or 0), MOST_THREADS)
     precision = message.parameters[PRECISION].string_value if PRECISION in message.parameters else engine.precision
     if precision not in PRECISIONS:
         raise ModelBroken(f"its config's parameter {PRECISION} is '{precision}'; it takes {', '.join(PRECISIONS)}")
@@ -162,6 +174,16 @@ def _with_runs(settings: ModelSettings, message: oip.ModelConfig) -> ModelSettin
 def _warm_up(warm_up: oip.ModelWarmup) -> WarmUp:
     if any(i.WhichOneof("input_data_type") == "input_data_file" for i in warm_up.inputs.values()):
         raise ModelBroken("its config warms up from a file; this server has zero_data and random_data")
+    _check_most("warm-up runs", warm_up.count, MOST_WARM_UP_RUNS)
+    for name, entry in warm_up.inputs.items():
+        if any(d < 1 for d in entry.dims):
+            raise ModelBroken(f"its config warms up '{name}' with the dims {list(entry.dims)}; they take 1 or more")
+        _check_most(
+            f"warm-up elements of '{name}'",
+            (warm_up.batch_size or 1) * math.prod(entry.dims),
+            MOST_WARM_UP_ELEMENTS,
+        )
+    _check_most("warm-up rows", warm_up.batch_size, MOST_ROWS)
     return WarmUp(
         rows=warm_up.batch_size or 1,
         runs=warm_up.count or 1,
@@ -170,9 +192,14 @@ def _warm_up(warm_up: oip.ModelWarmup) -> WarmUp:
     )
 
 
+def _check_most(what: str, number: int, most: int) -> None:
+    if number > most:
+        raise ModelBroken(f"its config asks for {number:,} {what}; at most {most:,} are taken")
+
+
 def _labels(folder: Path, name: str) -> tuple[str, ...]:
     # A config may come from a caller, who must not read other files by it.
-    if name != Path(name).name:
+    if not is_file_name(name):
         raise ModelBroken(f"its config names the labels '{name}', which are not inside of its folder")
     try:
         return tuple((folder / name).read_text(encoding="utf-8").splitlines())

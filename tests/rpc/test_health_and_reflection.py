@@ -61,6 +61,39 @@ def test_an_unknown_service_is_not_found(channel: grpc.Channel) -> None:
     assert caught.value.details() == "unknown service 'nope'; List names the known ones"
 
 
+@pytest.mark.parametrize("name", ["Check", "List"])
+def test_bytes_that_are_no_message_are_an_invalid_argument_and_no_bug(
+    channel: grpc.Channel, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/grpc.health.v1.Health/{name}", lambda b: b, lambda b: b)(b"\xff", timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "the 1 bytes of the request are no valid grpc.health.v1.Health" in caught.value.details()
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+def test_bytes_that_are_no_message_end_a_stream_with_an_invalid_argument(channel: grpc.Channel, path: str) -> None:
+    stream = channel.stream_stream(path, lambda b: b, lambda b: b)(iter([b"\xff"]), timeout=10)
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stream)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_name_of_many_kilobytes_is_not_found_like_any_other(channel: grpc.Channel) -> None:
+    """A sentence that quoted all of it would not fit into the headers, and the caller would hear of those."""
+    with pytest.raises(grpc.RpcError) as caught:
+        check(channel, "x" * 20_000)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
 def test_not_serving_until_models_are_loaded_and_warmed(tmp_path: Path, kind: str) -> None:
     write_sum(tmp_path)
     app = App(Settings(repository=tmp_path, listen="127.0.0.1:0", provider="cpu", transport=kind))

@@ -82,6 +82,8 @@ def _outputs(response: ModelInferResponse) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for index, output in enumerate(response.outputs):
         name, datatype, shape = output.name, output.datatype, tuple(output.shape)
+        if len(shape) > tensors.MOST_AXES:
+            raise ReplyError(f"output '{name}' of the reply has {len(shape)} axes, which this client cannot read")
         if datatype not in tensors.NUMPY_TYPES or min(shape, default=0) < 0:
             raise ReplyError(f"output '{name}' of the reply is {datatype} {list(shape)}, which this client cannot read")
         try:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from convserve_server.engine.file_names import is_file_name
 from convserve_server.engine.loading import Loader
 from convserve_server.engine.served import ServedModels
 from convserve_server.engine.states import State, States, VersionStatus
@@ -31,6 +32,7 @@ class Repository(ServedModels):
         self._loader, self._allow_uploads = loader, allow_uploads
         self._updater = Updater(loader, settings, self, self._states)
         self._changing = threading.Lock()
+        self._unnamed: set[str] = set()
 
     @property
     def refusals(self) -> list[Refusal]:
@@ -80,7 +82,7 @@ class Repository(ServedModels):
         trusted, LoadFailed with the reasons when a version that is wanted could not be loaded; what was served before
         then still is.
         """
-        if not name or name != Path(name).name or name.startswith("."):
+        if not is_file_name(name) or name.startswith("."):
             raise InvalidRequest(f"'{name}' cannot be the name of a model")
         if files and not self._allow_uploads:
             # Whoever makes the files makes their manifest too, so it vouches for nothing.
@@ -109,9 +111,15 @@ class Repository(ServedModels):
         if not self.folder.is_dir():
             return []
         try:
-            return sorted(p.name for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+            found = {p.name for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")}
         except OSError as error:
             raise ModelBroken(
                 f"the model repository at {self.folder} cannot be read: {error.strerror}; "
                 "let the user that the server runs as read it"
             ) from error
+        named = {name for name in found if is_file_name(name)}
+        for name in found - named - self._unnamed:
+            # No caller could ask for it, and no reply could name it.
+            log.error("refused %s: its name is not UTF-8", ascii(name))
+        self._unnamed = found - named
+        return sorted(named)

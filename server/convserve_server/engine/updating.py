@@ -12,7 +12,7 @@ from convserve_server.engine.model_settings import ModelSettings
 from convserve_server.engine.served import ServedModels
 from convserve_server.engine.states import State, States
 from convserve_server.engine.versions import Fingerprint, fingerprint, version_folders
-from convserve_server.errors import EngineUnavailable, ModelBroken
+from convserve_server.errors import EngineUnavailable, ModelBroken, sendable
 
 log = logging.getLogger(__name__)
 
@@ -112,11 +112,12 @@ class Updater:
             self._states.set(*key, State.LOADING)
         try:
             model = self._loader.load(folder, order.name, settings)
-        except (ModelBroken, EngineUnavailable) as error:
+        except (ModelBroken, EngineUnavailable, MemoryError) as error:
             if order.strict and isinstance(error, EngineUnavailable):
                 raise
-            self._refuse(*key, folder, mark, str(error), serving=serving is not None)
-            return serving, str(error)
+            reason = f"there is not enough memory for it: {error}" if isinstance(error, MemoryError) else str(error)
+            self._refuse(*key, folder, mark, reason, serving=serving is not None)
+            return serving, reason
         self._marks[key] = mark
         self._refusals.pop(key, None)
         self._refusals.pop((order.name, None), None)
@@ -125,6 +126,7 @@ class Updater:
     def _refuse(
         self, name: str, version: int | None, folder: Path, mark: _Mark | None, reason: str, *, serving: bool = False
     ) -> None:
+        reason = sendable(reason)
         known = self._refusals.get((name, version))
         if known is None or known[1].reason != reason:
             log.error("refused %s: %s", folder, reason)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from convserve_server.errors import InvalidRequest
 
+MOST_DIGITS = 18
+"""Of a version: a config holds it in 64 bits."""
+
 
 @dataclass(frozen=True)
 class VersionPolicy:
@@ -34,7 +37,7 @@ def version_folders(model: Path) -> dict[int, Path]:
 
 
 def _is_version(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and not text.startswith("0")
+    return text.isascii() and text.isdecimal() and not text.startswith("0") and len(text) <= MOST_DIGITS
 
 
 def parse_version(text: str) -> int:

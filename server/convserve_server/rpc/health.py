@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
 from convserve_server.rpc.short_calls import ShortCalls
-from convserve_server.rpc.streams import with_pool
+from convserve_server.rpc.streams import received, refuse, with_pool
 
 SERVICE = "grpc.health.v1.Health"
 MOST_WATCHERS = 128
@@ -54,33 +53,30 @@ class Health:
         """Register the service on a server."""
         # So that an overloaded server can still be asked how it is.
         calls = ShortCalls({f"/{SERVICE}/Check": self._check, f"/{SERVICE}/List": self._list}, "health")
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, Any]] = {
             "Watch": grpc.unary_stream_rpc_method_handler(
-                with_pool(self._watch, self._streams),
-                health_pb2.HealthCheckRequest.FromString,
-                health_pb2.HealthCheckResponse.SerializeToString,
+                with_pool(self._watch, self._streams), None, health_pb2.HealthCheckResponse.SerializeToString
             ),
         }
         server.add_generic_rpc_handlers((calls, grpc.method_handlers_generic_handler(SERVICE, handlers)))
 
     def _check(self, payload: bytes, context: grpc.ServicerContext) -> bytes:
-        try:
-            request = health_pb2.HealthCheckRequest.FromString(payload)
-        except DecodeError:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request is no valid HealthCheckRequest message")
-        status = self._statuses.get(request.service)
+        service = received(health_pb2.HealthCheckRequest, payload, context).service
+        status = self._statuses.get(service)
         if status is None:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"unknown service '{request.service}'; List names the known ones")
+            refuse(context, grpc.StatusCode.NOT_FOUND, f"unknown service '{service}'; List names the known ones")
         reply: bytes = _response(status).SerializeToString()
         return reply
 
     def _list(self, payload: bytes, context: grpc.ServicerContext) -> bytes:
+        received(health_pb2.HealthListRequest, payload, context)
         with self._lock:
             statuses = {name: _response(status) for name, status in self._statuses.items()}
         reply: bytes = health_pb2.HealthListResponse(statuses=statuses).SerializeToString()
         return reply
 
-    def _watch(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+    def _watch(self, payload: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
+        service = received(health_pb2.HealthCheckRequest, payload, context).service
         with self._lock:
             refused = self._watching >= MOST_WATCHERS
             self._watching += not refused
@@ -92,9 +88,9 @@ class Health:
             last: int | None = None
             while True:
                 with self._lock:
-                    while self._status(request) == last and not self._closed and context.is_active():
+                    while self._status(service) == last and not self._closed and context.is_active():
                         self._changed.wait()
-                    status, closed = self._status(request), self._closed
+                    status, closed = self._status(service), self._closed
                 if not context.is_active():
                     return
                 if status != last:
@@ -106,8 +102,8 @@ class Health:
             with self._lock:
                 self._watching -= 1
 
-    def _status(self, request: Any) -> Any:
-        return self._statuses.get(request.service, _SERVICE_UNKNOWN)
+    def _status(self, service: str) -> Any:
+        return self._statuses.get(service, _SERVICE_UNKNOWN)
 
     def _wake(self) -> None:
         with self._lock:

@@ -37,6 +37,10 @@ _SIGNATURES: tuple[tuple[bytes, str, _Decoder], ...] = (
     (b"BM", "BMP", BmpImagePlugin.BmpImageFile),
 )
 
+MOST_SIDE = 65_535
+"""Pixels of width or height, as JPEG and GIF can have. Pillow's time for a row grows with its square: a WebP file of
+400 bytes that states a row of 8 million pixels takes ten seconds."""
+
 # The filter still halves what JPEG's own reduction leaves (at least three times the size asked for), so that the
 # coarse reduction is not seen.
 _JPEG_REDUCING_GAP = 3
@@ -77,6 +81,7 @@ def read_file(
     stated = _webp_size(data, name) if file_format == "WebP" else None
     if stated:
         # Pillow takes memory for the whole canvas when it opens a WebP file.
+        _check_sides(name, *stated)
         check_size(*stated)
     try:
         picture = decoder(io.BytesIO(data))
@@ -84,6 +89,7 @@ def read_file(
     except Exception as error:
         raise _unreadable(name, file_format, error) from error
     if picture.size != stated:
+        _check_sides(name, *picture.size)
         check_size(*picture.size)
     if check_time is not None:
         check_time(decode_seconds(file_format, data, *picture.size))
@@ -147,6 +153,13 @@ def _recognise(data: bytes, name: str) -> tuple[str, _Decoder]:
             return file_format, decoder
     start = data[:8].hex(" ")
     raise InvalidRequest(f"{name} is not a JPEG, PNG, WebP, BMP or GIF file: it starts with the bytes {start}")
+
+
+def _check_sides(name: str, width: int, height: int) -> None:
+    if max(width, height) > MOST_SIDE:
+        raise InvalidRequest(
+            f"{name} is {width:,} x {height:,} pixels; a side may have at most {MOST_SIDE:,}: send it smaller"
+        )
 
 
 def _webp_size(data: bytes, name: str) -> tuple[int, int]:

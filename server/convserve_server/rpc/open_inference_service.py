@@ -16,7 +16,7 @@ from convserve_server.rpc.inference_service import InferenceService
 from convserve_server.rpc.log_settings_service import LogSettingsService
 from convserve_server.rpc.metadata_service import MetadataService
 from convserve_server.rpc.model_config_service import ModelConfigService
-from convserve_server.rpc.regions import Regions
+from convserve_server.rpc.regions import FOLDER, Regions
 from convserve_server.rpc.repository_service import RepositoryService
 from convserve_server.rpc.shared_memory_service import SharedMemoryService
 from convserve_server.rpc.statistics_service import StatisticsService
@@ -29,6 +29,7 @@ class OpenInferenceService:
     """inference.GRPCInferenceService. ``ready`` tells whether the server can answer inference calls now.
 
     ``observed`` is put around the messages of streams; around methods(), whoever serves them puts it.
+    ``shared_memory`` is the folder of the objects that callers may register.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class OpenInferenceService:
         trace_file: Path | None = None,
         observed: Callable[[Method], Method] = lambda method: method,
         admit: Admit | None = None,
+        shared_memory: Path = FOLDER,
     ) -> None:
-        regions, tracer = Regions(), Tracer(trace_file)
+        regions, tracer = Regions(shared_memory), Tracer(trace_file)
         inference = InferenceService(repository, regions, tracer)
         message = observed(Method(f"/{oip.SERVICE}/ModelStreamInfer", inference.infer))
         self._streams = StreamService(message, load, admit)

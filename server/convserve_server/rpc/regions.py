@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from convserve_server.errors import InvalidRequest, RegionExists, RegionNotFound
+from convserve_server.errors import InvalidRequest, RegionExists, RegionNotFound, TooManyRegions
 
 T = TypeVar("T")
 
+MOST_REGIONS = 256
+"""Registered at a time: each holds a descriptor, and connections need those too."""
 FOLDER = Path("/dev/shm")
 """Where Linux shows the objects of shm_open."""
 
@@ -45,13 +47,18 @@ class Regions:
     def register(self, name: str, key: str, offset: int, size: int) -> None:
         """Register ``size`` bytes from ``offset`` on of the object ``key``.
 
-        Raises RegionExists for a name that is taken, InvalidRequest for an object that is not there or too small.
+        Raises RegionExists for a name that is taken, InvalidRequest for an object that is not there or too small,
+        TooManyRegions when no more can be registered.
         """
         if not name or not size:
             raise InvalidRequest("a region of shared memory needs a name and a byte_size above 0")
         with self._lock:
             if name in self._regions:
                 raise RegionExists(f"shared memory region '{name}' already in manager: unregister it first")
+            if len(self._regions) >= MOST_REGIONS:
+                raise TooManyRegions(
+                    f"{MOST_REGIONS} regions of shared memory are registered already: unregister one first"
+                )
             file = self._open(key)
             try:
                 self._check_size(name, file, offset + size)
@@ -62,7 +69,7 @@ class Regions:
 
     def _open(self, key: str) -> int:
         plain = key.removeprefix("/")
-        if not plain or "/" in plain or plain in (".", ".."):
+        if not plain or "/" in plain or "\0" in plain or plain in (".", ".."):
             raise InvalidRequest(f"Unable to open shared memory region: '{key}' is no name of shared memory")
         try:
             file = os.open(self._folder / plain, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

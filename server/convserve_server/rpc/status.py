@@ -22,6 +22,7 @@ CODES: dict[type[errors.ServerError], Code] = {
     errors.TooLarge: Code.INVALID_ARGUMENT,
     errors.RegionNotFound: Code.NOT_FOUND,
     errors.RegionExists: Code.ALREADY_EXISTS,
+    errors.TooManyRegions: Code.RESOURCE_EXHAUSTED,
     errors.LoadFailed: Code.INTERNAL,
     # As Triton answers where it polls.
     errors.NotAllowed: Code.UNAVAILABLE,
@@ -44,15 +45,10 @@ def status_of(error: BaseException) -> tuple[Code, str]:
     """Code and sentence for an error. What is no ServerError is a bug: logged here, and kept from the caller."""
     code = CODES.get(type(error))  # type: ignore[arg-type]
     if code is not None:
-        return code, _short(str(error))
+        # A status travels in a header, and headers have 8 KB in all.
+        return code, errors.sendable(str(error), LONGEST_SENTENCE)
     log.error("internal error", exc_info=error)
     return Code.INTERNAL, INTERNAL_ERROR
-
-
-def _short(sentence: str) -> str:
-    """The sentence, cut to what fits: a status travels in a header, and headers have 8 KB in all."""
-    encoded = sentence.encode(errors="replace")
-    return sentence if len(encoded) <= LONGEST_SENTENCE else encoded[:LONGEST_SENTENCE].decode(errors="ignore") + " ..."
 
 
 def fail(call: Call, error: BaseException) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from convserve_server.errors import InvalidRequest, sendable
+from convserve_server.rpc.status import LONGEST_SENTENCE, parse
+
+M = TypeVar("M", bound=Message)
 
 
 def with_pool(
@@ -22,3 +30,21 @@ def with_pool(
     own.experimental_thread_pool = pool  # type: ignore[attr-defined]
     own.experimental_non_blocking = non_blocking  # type: ignore[attr-defined]
     return own
+
+
+def received(kind: type[M], payload: bytes, context: grpc.ServicerContext) -> M:
+    """The message in ``payload``; ends the call with INVALID_ARGUMENT where it is none.
+
+    To be used in place of a deserializer that is registered with grpc.server: where one of those fails, the call is
+    answered with INTERNAL and a traceback is logged.
+    """
+    try:
+        return parse(kind, payload)
+    except InvalidRequest as error:
+        refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+
+def refuse(context: grpc.ServicerContext, code: grpc.StatusCode, sentence: str) -> NoReturn:
+    """End the call with a status whose sentence fits into a header."""
+    context.abort(code, sendable(sentence, LONGEST_SENTENCE))
+    raise AssertionError("abort has raised")

@@ -101,7 +101,15 @@ def test_typed_contents_of_other_servers_are_read(server: FakeServer, call: Call
 
 @pytest.mark.parametrize(
     ("shape", "datatype", "raws"),
-    [([2], "FP32", [b"1234"]), ([1], "FP32", [b"1234", b"1234"]), ([-1], "FP32", [b"1234"]), ([1], "COMPLEX", [b"12"])],
+    [
+        ([2], "FP32", [b"1234"]),
+        ([1], "FP32", [b"1234", b"1234"]),
+        ([-1], "FP32", [b"1234"]),
+        ([1], "COMPLEX", [b"12"]),
+        ([2**62, 2**62, 0], "FP64", [b""]),
+        ([2**63 - 1] * 1000, "INT8", [b""]),
+        ([2**63 - 1] * 65, "BYTES", []),
+    ],
 )
 def test_a_reply_that_does_not_hold_what_it_says_is_refused(
     server: FakeServer, call: Call, shape: list[int], datatype: str, raws: list[bytes]

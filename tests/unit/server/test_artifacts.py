@@ -24,6 +24,11 @@ def change_manifest(change: Callable[[dict[str, Any]], object]) -> Callable[[Pat
     return damage
 
 
+def pixels(**changed: Any) -> dict[str, Any]:
+    plain = {"height": 2, "width": 2, "colorOrder": "RGB", "layout": "NCHW"}
+    return {**plain, "scale": 255, "mean": [0, 0, 0], "std": [1, 1, 1], **changed}
+
+
 def flip_a_bit(folder: Path) -> None:
     path = folder / "model.onnx"
     content = bytearray(path.read_bytes())
@@ -49,6 +54,11 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
     (change_manifest(lambda m: m["files"].clear()), "does not list model.onnx"),
     (change_manifest(lambda m: m["files"].append({"name": "../../x"})), "not inside of its folder"),
     (change_manifest(lambda m: m["files"].append({"name": "/etc/hostname"})), "not inside of its folder"),
+    (change_manifest(lambda m: m["files"].append({"name": "a\0b"})), "not inside of its folder"),
+    (change_manifest(lambda m: m.update(format="\ud800" * 5000)), "no valid manifest"),
+    (change_manifest(lambda m: m.update(preprocessing=pixels(scale=1e-38))), "no factors for a pixel"),
+    (change_manifest(lambda m: m.update(preprocessing=pixels(mean=["NaN", 0, 0]))), "no factors for a pixel"),
+    (change_manifest(lambda m: m.update(preprocessing=pixels(std=[1, 1e-40, 1]))), "no factors for a pixel"),
     (change_manifest(lambda m: m.update(version=3)), "says sum/3, but it lies in sum/1"),
     (change_manifest(lambda m: m.update(name="other")), "says other/1, but it lies in sum/1"),
     (change_manifest(lambda m: m["inputs"][0].update(datatype="FP99")), "unknown datatype 'FP99'"),
@@ -59,7 +69,7 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "sentence"), DAMAGES, ids=[s for _, s in DAMAGES])
+@pytest.mark.parametrize(("damage", "sentence"), DAMAGES, ids=[f"{n} {s}" for n, (_, s) in enumerate(DAMAGES)])
 def test_a_damaged_artifact_is_refused_with_a_sentence_and_the_others_are_served(
     tmp_path: Path, damage: Callable[[Path], object], sentence: str
 ) -> None:
@@ -108,7 +118,7 @@ def test_a_model_is_found_by_name_and_version(tmp_path: Path) -> None:
         repository.find("nope")
     with pytest.raises(ModelNotFound, match="'sum' version 9 is not found; served are: 4"):
         repository.find("sum", "9")
-    for version in ("x", "-1", "0", "1.5", "²"):
+    for version in ("x", "-1", "0", "1.5", "²", "9" * 5000):
         with pytest.raises(InvalidRequest, match="not a whole number above 0"):
             repository.find("sum", version)
 
@@ -134,3 +144,9 @@ def test_an_artifact_whose_manifest_nothing_vouches_for_is_served_with_a_warning
     write_sum(tmp_path)
     assert loaded(tmp_path).names() == ["sum"]
     assert "has no manifest.sha256, so its manifest is taken at its word" in caplog.text
+
+
+def test_what_is_quoted_from_a_manifest_can_be_logged_and_sent(tmp_path: Path) -> None:
+    change_manifest(lambda m: m.update(format="\ud800" * 5000))(write_sum(tmp_path))
+    (refusal,) = loaded(tmp_path).refusals
+    assert len(refusal.reason.encode()) < 1200

@@ -220,6 +220,44 @@ def test_a_config_of_the_call_takes_the_place_of_the_models_own_until_the_next_l
     assert {m.batcher.limits.max_batch_size for m in repository.models()} == {32}
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", ".hidden", "a\0b", "x" * 256, "ß" * 200])
+def test_what_can_be_no_folder_can_be_no_model(models: Path, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be the name of a model"):
+        loaded(models).load_model(name)
+
+
+@pytest.mark.parametrize("path", ["model.onnx", "1/../x", "/1/x", "x/y", "1/a\0b", "1/" + "x" * 256, "1/2/3"])
+def test_files_of_the_call_lie_in_a_version(models: Path, path: str) -> None:
+    with pytest.raises(InvalidRequest, match="is not inside of a version"):
+        loaded(models, allow_unverified=True).load_model("new", "{}", {path: b""})
+
+
+def test_a_folder_whose_name_no_reply_can_hold_is_left_out_and_said_once(
+    models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(models / "sum", models / "\udcff")
+    repository = loaded(models)
+    repository.refresh()
+    assert {status.name for status in repository.index()} == {"sum"}
+    assert caplog.text.count(r"refused '\udcff': its name is not UTF-8") == 1
+
+
+def test_a_version_for_which_there_is_no_memory_is_refused_and_the_others_serve(models: Path) -> None:
+    write_sum(models, name="huge")
+    repository = new_repository(models)
+    load = repository._loader.load
+
+    def exhausted(folder: Path, name: str, settings: Any) -> Any:
+        if name == "huge":
+            raise MemoryError("Unable to allocate 16.0 GiB")
+        return load(folder, name, settings)
+
+    repository._loader.load = exhausted  # type: ignore[method-assign]
+    repository.load()
+    assert repository.names() == ["sum"]
+    assert "there is not enough memory for it: Unable to allocate 16.0 GiB" in repository.refusals[0].reason
+
+
 def test_files_of_the_call_take_the_place_of_the_folder(models: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     content = (models / "sum" / "10" / "model.onnx").read_bytes()
     repository = loaded(models, allow_unverified=True)

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from convserve_server.errors import InvalidRequest, RegionExists, RegionNotFound
-from convserve_server.rpc.regions import Regions
+from convserve_server.errors import InvalidRequest, RegionExists, RegionNotFound, TooManyRegions
+from convserve_server.rpc.regions import MOST_REGIONS, Regions
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_name_is_registered_once_until_it_is_unregistered(regions: Regions) ->
         regions.all("r")
 
 
-@pytest.mark.parametrize("key", ["", "/", "nope", "../object", "/a/b", "..", "folder", "link"])
+@pytest.mark.parametrize("key", ["", "/", "nope", "../object", "/a/b", "..", "folder", "link", "a\0b", "x" * 300])
 def test_only_shared_memory_can_be_registered(regions: Regions, tmp_path: Path, key: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "object")
@@ -73,3 +73,13 @@ def test_a_region_lies_inside_of_its_object(regions: Regions, offset: int, size:
         regions.register("x", "object", offset, size)
     with pytest.raises(InvalidRequest, match="byte_size above 0"):
         regions.register("x", "object", 0, 0)
+
+
+def test_regions_cannot_take_all_descriptors(regions: Regions) -> None:
+    for number in range(MOST_REGIONS - 1):
+        regions.register(str(number), "object", 0, 1)
+    with pytest.raises(TooManyRegions, match=f"{MOST_REGIONS} regions .* unregister one first"):
+        regions.register("one more", "object", 0, 1)
+    regions.unregister("0")
+    regions.register("one more", "object", 0, 1)
+    regions.unregister("")

@@ -119,3 +119,19 @@ def test_text_is_bytes() -> None:
 def test_a_type_without_a_name_is_named() -> None:
     with pytest.raises(TensorError, match="complex64 has no datatype in the protocol"):
         datatype_of(np.zeros(1, np.complex64))
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "INT8", "BYTES"])
+@pytest.mark.parametrize("shape", [(2**62, 2**62, 0), (0, 2**63 - 1, 8)])
+def test_a_shape_that_no_array_has_is_named_even_where_an_axis_is_0(datatype: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(TensorError, match=r"input 'x' has the shape .* which no array can have"):
+        decode_raw("x", datatype, shape, b"")
+    with pytest.raises(TensorError, match=r"input 'x' has the shape .* which no array can have"):
+        decode_contents("x", datatype, shape, oip.InferTensorContents())
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "BYTES"])
+def test_a_shape_of_very_many_axes_is_neither_multiplied_nor_quoted(datatype: str) -> None:
+    with pytest.raises(TensorError, match="a shape of 1000000 axes was sent; tensors have at most 64"):
+        decode_raw("x", datatype, (2**63 - 1,) * 1_000_000, b"")
+    assert decode_raw("x", "UINT8", (1,) * 64, b"a").ndim == 64

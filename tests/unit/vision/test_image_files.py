@@ -389,3 +389,15 @@ def test_pillows_warnings_do_not_escape() -> None:
         ignore_pillow_warnings()
         assert read(odd).tolist() == [[[7, 7, 7]]]
     assert len(caught) == 1
+
+
+@pytest.mark.parametrize("animated", [False, True])
+def test_a_picture_with_a_row_of_millions_is_refused_before_it_is_decoded(animated: bool) -> None:
+    """Such a row takes Pillow ten seconds, and a WebP file of a few hundred bytes can state one."""
+    frames = [Image.new("RGB", (7, 5), color) for color in ("red", "blue")]
+    data = bytearray(encode(frames[0], "WEBP", save_all=animated, append_images=frames[1:] if animated else []))
+    if not animated:
+        data = bytearray(encode(frames[0], "WEBP", exif=b"Exif\0\0II*\0"))
+    assert data[12:16] == b"VP8X"
+    data[24:27] = (8_000_000).to_bytes(3, "little")
+    assert "it is 8,000,001 x 5 pixels; a side may have at most 65,535" in refusal(bytes(data)).replace("image", "it")
