@@ -2,6 +2,7 @@
 
 ConvserveError
 ├── InputError                what the caller gave does not fit; nothing was sent
+├── ImageFailed               an image has no classes, and its classes are asked for
 ├── ReplyError                the reply is not what the contract promises
 ├── ClientClosed              the client was closed
 └── CallError                 the call was answered with a status other than OK
@@ -26,6 +27,7 @@ __all__ = [
     "ClientClosed",
     "ConvserveError",
     "DeadlineExceeded",
+    "ImageFailed",
     "InputError",
     "InvalidArgument",
     "NotFound",
@@ -44,6 +46,10 @@ class ConvserveError(Exception):
 
 class InputError(ConvserveError, ValueError):
     """What the caller gave does not fit; nothing was sent."""
+
+
+class ImageFailed(ConvserveError):
+    """An image has no classes, because it could not be read, here or by the server; the others of its call may."""
 
 
 class ReplyError(ConvserveError):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from convserve_client.errors import ImageFailed
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -93,6 +95,15 @@ class ClassifyResult:
     """How long the rows of the call that this image went with waited for a run."""
     inference_seconds: float = 0.0
     """How long the model ran for that call."""
+
+    @property
+    def best(self) -> Classification:
+        """The likeliest class. Raises ImageFailed, with the reason, where the image has none."""
+        if self.error is not None:
+            raise ImageFailed(f"{self.name}: {self.error.message} ({self.error.code})")
+        if not self.classifications:
+            raise ImageFailed(f"{self.name}: the model knows no classes")
+        return self.classifications[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from convserve_export.errors import BadInput
 from convserve_export.network import SimpleCNN
+from convserve_export.wrapped_state import Weights, weights_of
 
 SHIPPED = "simple_cnn_cifar10"
 SHIPPED_FOLDER = importlib.resources.files("convserve_export") / "checkpoints"
@@ -54,7 +55,8 @@ def load_checkpoint(
         network, where, beside = _shipped()
     else:
         path = Path(source)
-        network, where = build(read_state(path), source), source
+        weights = read_state(path).fitting(expected_names())
+        network, where = build(weights.tensors, source), weights.described(source)
         beside = path.with_name(f"{path.stem}.labels.txt")
     classes = network.fc2.out_features
     if num_classes is not None and num_classes != classes:
@@ -79,7 +81,8 @@ def _shipped() -> tuple[SimpleCNN, str, Traversable]:
         raise BadInput(
             "this installation has no shipped checkpoint; give one by --checkpoint FILE, or --checkpoint random"
         )
-    return build(parse_safetensors(file.read_bytes(), file.name), file.name), f"{file.name}, as shipped", SHIPPED_LABELS
+    weights = parse_safetensors(file.read_bytes(), file.name).tensors
+    return build(weights, file.name), f"{file.name}, as shipped", SHIPPED_LABELS
 
 
 def _random(classes: int, seed: int) -> tuple[SimpleCNN, str, Traversable | None]:
@@ -94,10 +97,17 @@ def random_network(num_classes: int, seed: int) -> SimpleCNN:
         return SimpleCNN(num_classes).eval()
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict in ``path``: ``.safetensors``, or ``.pt``/``.pth`` by ``torch.save(model.state_dict(), FILE)``.
+def expected_names() -> list[str]:
+    """The names of SimpleCNN's weights."""
+    with torch.device("meta"):
+        return list(SimpleCNN(DEFAULT_CLASSES).state_dict())
 
-    Never runs code from the file. Raises BadInput.
+
+def read_state(path: Path) -> Weights:
+    """The weights in ``path``: ``.safetensors``, or ``.pt``/``.pth`` by ``torch.save(model.state_dict(), FILE)``.
+
+    A dict of torch.save that has the state dict in one of its entries does, too. Never runs code from the file. Raises
+    BadInput.
     """
     if not path.exists():
         raise BadInput(f"there is no checkpoint {path}")
@@ -116,16 +126,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     raise BadInput(f"the checkpoint {path} ends in '{path.suffix}'; expected .safetensors, .pt or .pth")
 
 
-def parse_safetensors(data: bytes, name: str) -> dict[str, Tensor]:
-    """A state dict from the bytes of a safetensors file; raises BadInput."""
+def parse_safetensors(data: bytes, name: str) -> Weights:
+    """Weights from the bytes of a safetensors file; raises BadInput."""
     try:
-        return safetensors.torch.load(data)
+        return Weights(safetensors.torch.load(data))
     except SafetensorError as error:
         raise BadInput(f"the checkpoint {name} is damaged, or no safetensors file: {error}") from error
 
 
-def parse_torch(data: bytes, name: str) -> dict[str, Tensor]:
-    """A state dict from the bytes of a file of torch.save; raises BadInput. Pickled code is refused, not run."""
+def parse_torch(data: bytes, name: str) -> Weights:
+    """Weights from the bytes of a file of torch.save; raises BadInput. Pickled code is refused, not run."""
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -138,12 +148,7 @@ def parse_torch(data: bytes, name: str) -> dict[str, Tensor]:
         first_line = str(error).strip().partition("\n")[0].partition(". ")[0]
         reason = first_line or type(error).__name__
         raise BadInput(f"the checkpoint {name} is damaged, or no file of torch.save: {reason}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise BadInput(
-            f"the checkpoint {name} is no state dict (names to tensors); "
-            "save it by torch.save(model.state_dict(), FILE)"
-        )
-    return {str(k): v for k, v in state.items()}
+    return weights_of(state, name)
 
 
 def build(state: Mapping[str, Tensor], name: str) -> SimpleCNN:

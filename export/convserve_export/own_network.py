@@ -23,8 +23,11 @@ def own_network(options: argparse.Namespace) -> tuple[Candidate, str]:
     if options.num_classes is not None:
         raise BadInput("--num-classes is for SimpleCNN; your own network has what it has")
     module = make_module(options.factory)
-    if options.checkpoint not in (None, RANDOM):
-        load_weights(module, read_state(Path(options.checkpoint)), options.checkpoint)
+    source = options.checkpoint
+    if source not in (None, RANDOM):
+        weights = read_state(Path(source)).fitting(module.state_dict())
+        load_weights(module, weights.tensors, source)
+        source = weights.described(source)
     labels = read_labels(options.labels) if options.labels else ()
     shapes = [InputShape(name, dims) for name, dims in options.input_shape]
     about, pictures = None, None
@@ -41,7 +44,7 @@ def own_network(options: argparse.Namespace) -> tuple[Candidate, str]:
         preprocessing=about,
         pictures=pictures,
     )
-    return candidate, f"{options.factory}, with {options.checkpoint or 'the weights that it made'}"
+    return candidate, f"{options.factory}, with {source or 'the weights that it made'}"
 
 
 def _preprocessing(options: argparse.Namespace, shapes: list[InputShape]) -> manifest_pb2.ImagePreprocessing:

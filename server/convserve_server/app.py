@@ -60,6 +60,12 @@ class App:
 
     def __init__(self, settings: Settings, *, shared_port: bool = False) -> None:
         log.info("convserve %s on %s", metadata.version("convserve"), check_distributions())
+        if settings.load_model and settings.repository_mode != "explicit":
+            raise InvalidSettings(
+                f"--load-model names {', '.join(settings.load_model)}, but --repository-mode is "
+                f"{settings.repository_mode}, which serves every model of the repository; give --repository-mode "
+                "explicit with it, or leave it out"
+            )
         self._settings = settings
         self._door = Door(settings)
         self._serving = threading.Event()

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 from convserve_server.app import App
-from convserve_server.rpc import health
+from convserve_server.rpc import health, reflection
 from convserve_server.settings import Settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
@@ -203,6 +203,35 @@ def test_an_open_reflection_stream_does_not_hold_a_stop(tmp_path: Path, kind: st
         stopper.join(10)
         assert not stopper.is_alive()
         release.set()
+
+
+def test_reflection_streams_that_ask_nothing_hold_nobody_up(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a thread: with all of them taken, the oldest makes room for whoever comes."""
+    monkeypatch.setattr(reflection, "MOST_STREAMS", 3)
+    ask = channel.stream_stream(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    listing = reflection_pb2.ServerReflectionRequest(list_services="")
+    release = threading.Event()
+
+    def silent() -> Iterator[Any]:
+        yield listing
+        release.wait(30)
+
+    # More than there are threads: 32 and a few.
+    open_ones = [ask(silent()) for _ in range(50)]
+    for _ in range(3):
+        (answer,) = ask(iter([listing]), timeout=20)
+        assert answer.list_services_response.service
+    with pytest.raises(grpc.RpcError) as caught:
+        list(open_ones[0])
+    assert caught.value.code() is grpc.StatusCode.CANCELLED
+    assert check(channel, "") == SERVING
+    release.set()
 
 
 def test_too_many_watchers_are_refused_and_the_server_still_says_how_it_is(

@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     if output is not None:
         write_file(output, result.png if png else npy_bytes(result.responses))
     if args.json:
-        print_json(_document(result, output, with_values=matrix is not None))
+        # Where a file has the numbers, or a picture of them, a document for a photograph would only be long.
+        print_json(_document(result, output, with_values=matrix is not None or output is None))
     else:
         _print(args, matrix, result)
     return OK

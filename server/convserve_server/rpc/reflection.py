@@ -17,6 +17,8 @@ from convserve_server.errors import InvalidRequest
 from convserve_server.rpc.status import parse
 from convserve_server.rpc.streams import with_pool
 
+MOST_STREAMS = 32
+"""Open streams; each has a thread. One more ends the oldest, so that nobody holds up those who ask."""
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
@@ -63,8 +65,10 @@ class Reflection:
     def __init__(self, services: Iterable[str]) -> None:
         pools = _Pools(Default(), open_inference.POOL, _v1_pool())
         self._servicer = reflection.ReflectionServicer((*services, *SERVICES), pool=pools)
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="reflection")
-        self._open: set[grpc.ServicerContext] = set()
+        # A few more than streams, for those that take the place of older ones.
+        self._pool = ThreadPoolExecutor(MOST_STREAMS + 4, thread_name_prefix="reflection")
+        # In the order in which they were opened.
+        self._open: dict[grpc.ServicerContext, None] = {}
         self._lock = threading.Lock()
 
     def add_to(self, server: grpc.Server) -> None:
@@ -88,7 +92,12 @@ class Reflection:
 
     def _answer(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
         with self._lock:
-            self._open.add(context)
+            oldest = next(iter(self._open)) if len(self._open) >= MOST_STREAMS else None
+            if oldest is not None:
+                del self._open[oldest]
+            self._open[context] = None
+        if oldest is not None:
+            oldest.cancel()
         try:
             messages = (parse(reflection_pb2.ServerReflectionRequest, payload) for payload in requests)
             yield from self._servicer.ServerReflectionInfo(messages, context)
@@ -96,4 +105,4 @@ class Reflection:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         finally:
             with self._lock:
-                self._open.discard(context)
+                self._open.pop(context, None)

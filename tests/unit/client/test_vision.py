@@ -9,7 +9,16 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from convserve_client import KERNELS, Classification, ClassifyResult, ImageError, InputError, ReplyError, Unavailable
+from convserve_client import (
+    KERNELS,
+    Classification,
+    ClassifyResult,
+    ImageError,
+    ImageFailed,
+    InputError,
+    ReplyError,
+    Unavailable,
+)
 from convserve_client.images import image_message
 from convserve_proto import vision_pb2
 from PIL import Image
@@ -65,6 +74,18 @@ def test_an_image_that_cannot_be_read_fails_alone(server: FakeServer, call: Call
     assert codes == ["NOT_FOUND", "INVALID_ARGUMENT", "INVALID_ARGUMENT"]
     assert results[2].error == ImageError("INVALID_ARGUMENT", "the image cannot be decoded")
     assert len(asked(server)[0].images) == 3
+
+
+def test_the_best_class_of_a_mistyped_path_is_an_error_that_names_it(
+    server: FakeServer, call: Call, tmp_path: Path
+) -> None:
+    [result] = call(server.target, "classify", tmp_path / "typo.png")
+    with pytest.raises(ImageFailed, match=r"typo\.png: the image cannot be read: No such file .* \(NOT_FOUND\)"):
+        _ = result.best
+    with pytest.raises(ImageFailed, match="knows no classes"):
+        _ = ClassifyResult("empty").best
+    likeliest = Classification("cat", 3, 0.9)
+    assert ClassifyResult("cat", (likeliest, Classification("dog", 5, 0.1))).best is likeliest
 
 
 def test_an_image_that_only_its_neighbours_took_over_a_limit_is_sent_alone(server: FakeServer, call: Call) -> None:

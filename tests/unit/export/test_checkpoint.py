@@ -8,10 +8,18 @@ from collections import OrderedDict
 import pytest
 import safetensors.torch
 import torch
-from convserve_export.checkpoint import build, load_checkpoint, parse_safetensors, parse_torch, random_network
+from convserve_export.checkpoint import (
+    build,
+    expected_names,
+    load_checkpoint,
+    parse_safetensors,
+    parse_torch,
+    random_network,
+)
 from convserve_export.errors import BadInput
 from convserve_export.network import SimpleCNN
 from convserve_export.parameters import count_module
+from convserve_export.wrapped_state import Weights
 from torch import Tensor
 
 
@@ -31,7 +39,7 @@ def test_both_kinds_of_file_give_the_same_weights(state: dict[str, Tensor]) -> N
         parse_safetensors(safetensors.torch.save(state), "a.safetensors"),
         parse_torch(torch_file(OrderedDict(state)), "a.pt"),
     ):
-        network = build(parsed, "a")
+        network = build(parsed.tensors, "a")
         assert not network.training
         assert all(torch.equal(v, state[k]) for k, v in network.state_dict().items())
         assert all(p.requires_grad for p in network.parameters())
@@ -90,10 +98,45 @@ def test_a_whole_pickled_module_is_refused_with_what_to_save_instead() -> None:
         parse_torch(torch_file(SimpleCNN()), "net.pt")
 
 
-@pytest.mark.parametrize("content", [[torch.ones(1)], {"state_dict": {"a": torch.ones(1)}}, torch.ones(3), 3])
+@pytest.mark.parametrize("content", [[torch.ones(1)], torch.ones(3), 3])
 def test_what_is_not_names_to_tensors_is_refused(content: object) -> None:
-    with pytest.raises(BadInput, match="is no state dict"):
+    with pytest.raises(BadInput, match=f"is no state dict .* but a {type(content).__name__};"):
         parse_torch(torch_file(content), "net.pt")
+
+
+@pytest.mark.parametrize("entry", ["state_dict", "model_state_dict", "model"])
+def test_weights_beside_epochs_and_optimizers_are_found_and_it_is_said(state: dict[str, Tensor], entry: str) -> None:
+    weights = parse_torch(torch_file({"epoch": 3, entry: state, "optimizer": {"lr": 0.1}}), "net.pt")
+    assert list(weights.tensors) == list(state)
+    assert weights.described("net.pt") == f"net.pt (its entry '{entry}')"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ({"epoch": 3, "net": {"a": torch.ones(1)}}, r"has 'epoch' \(int\), 'net' \(names to tensors\)"),
+        ({"state_dict": {"a": torch.ones(1)}, "model": {"a": torch.ones(1)}}, "has 'state_dict' .*, 'model'"),
+        ({"state_dict": {}}, r"has 'state_dict' \(dict\)"),
+    ],
+)
+def test_a_dict_without_weights_in_one_known_place_is_refused_by_what_is_in_it(content: object, found: str) -> None:
+    with pytest.raises(BadInput, match=f"is no state dict .* but {found}"):
+        parse_torch(torch_file(content), "net.pt")
+
+
+def test_the_prefix_of_dataparallel_is_taken_off_and_it_is_said(state: dict[str, Tensor]) -> None:
+    prefixed = parse_torch(torch_file({"state_dict": {f"module.{k}": v for k, v in state.items()}}), "net.pt")
+    weights = prefixed.fitting(expected_names())
+    assert list(weights.tensors) == list(state)
+    assert weights.described("f") == "f (its entry 'state_dict'; without the prefix 'module.' of its names)"
+    build(weights.tensors, "net.pt")
+
+
+def test_a_prefix_that_the_network_itself_has_or_that_only_some_names_have_stays() -> None:
+    own = Weights({"module.a": torch.ones(1)})
+    assert own.fitting(["module.a"]) is own
+    some = Weights({"module.a": torch.ones(1), "b": torch.ones(1)})
+    assert some.fitting(["a", "b"]) is some
 
 
 @pytest.mark.parametrize("cut", [1, 8, 100, 5000])

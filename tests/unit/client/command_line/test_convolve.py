@@ -67,6 +67,16 @@ def test_convolve_as_json_has_the_matrices(run: Run, document: Callable[[], Any]
     assert len(answer["gradient_directions"]) == 1
 
 
+def test_convolve_of_a_picture_as_json_has_the_numbers_unless_a_file_has_them(
+    run: Run, pictures: Path, document: Callable[[], Any]
+) -> None:
+    assert run("convolve", pictures / "b.png", "--json") == 0
+    answer = document()
+    assert (len(answer["responses"][0]), len(answer["responses"][0][0])) == (answer["rows"], answer["columns"])
+    assert run("convolve", pictures / "b.png", "--json", "-o", pictures / "out.npy") == 0
+    assert "responses" not in document()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
