@@ -223,7 +223,7 @@ class App:
             load=self._load,
             workers=self._settings.workers,
         )
-        profile = ProfilePage() if self._settings.profiling else None
+        profile = ProfilePage(self._door.permit_profile) if self._settings.profiling else None
         return MetricsEndpoint(str(self._settings.metrics), Metrics(sources).text, self._ready, profile)
 
 

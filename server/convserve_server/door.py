@@ -7,10 +7,10 @@ import grpc
 from convserve_server.access.certificates import CertificateFiles, Certificates
 from convserve_server.access.following import Followed
 from convserve_server.access.token_file import follow_tokens
-from convserve_server.access.tokens import Tokens
+from convserve_server.access.tokens import Scope, authorize
 from convserve_server.calls import Admit
 from convserve_server.engine.polling import Poller
-from convserve_server.errors import InvalidSettings
+from convserve_server.errors import InvalidSettings, PermissionDenied, Unauthenticated
 from convserve_server.rpc.gate import Gate
 from convserve_server.settings import Settings
 from convserve_server.transport.tls import server_credentials
@@ -36,10 +36,17 @@ class Door:
         if (tokens := self._tokens) is not None:
             self.admit = Gate(lambda: tokens.value, health_without_token=settings.health_without_token)
 
-    @property
-    def tokens(self) -> Tokens | None:
-        """The tokens that are in force now; None where none are asked for."""
-        return None if self._tokens is None else self._tokens.value
+    def permit_profile(self, authorization: str | None) -> tuple[int, str] | None:
+        """Why an Authorization header does not suffice for a profile, as an HTTP status and a sentence."""
+        if self._tokens is None:
+            return None
+        try:
+            authorize(self._tokens.value, authorization, Scope.ADMINISTER, "a profile")
+        except Unauthenticated as error:
+            return 401, str(error)
+        except PermissionDenied as error:
+            return 403, str(error)
+        return None
 
     def start(self) -> None:
         """Begin to follow the files."""

@@ -161,7 +161,7 @@ OPTIONS = (
     Option(
         "profiling",
         False,
-        "serve /debug/profile beside the metrics: where the time goes, for who may reach that port",
+        "serve /debug/profile beside the metrics: where the time goes; with --tokens, for scope administer",
         _yes_or_no,
         switch=True,
     ),

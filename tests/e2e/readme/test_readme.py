@@ -29,7 +29,7 @@ def in_language(language: str) -> list[Block]:
 CONSOLE = [command for block in in_language("console") for command in commands(block)]
 MAKE = [command for command in CONSOLE if command.text.startswith("make ")]
 PIP = [command for command in CONSOLE if command.text.startswith("pip ")]
-SERVER = [command for command in CONSOLE if command.text.startswith("convserve-server ")]
+SERVER = [c for c in CONSOLE if c.text.startswith("convserve-server ") and "--make-token" not in c.text]
 # tests/e2e/containers runs these.
 CONTAINERS = section(TEXT, "Containers")
 OTHER = [c for c in CONSOLE if c not in [*MAKE, *PIP, *SERVER, *CONTAINERS]]
