@@ -68,7 +68,7 @@ class Secured:
 
     def ours(self, scope: Scope | None, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Our command line, with the certificate and a token of this scope."""
-        tls = ["--ca-file", self.authority.certificate, "--cert-file", self.caller.certificate]
+        tls: list[str | Path] = ["--ca-file", self.authority.certificate, "--cert-file", self.caller.certificate]
         given: list[str | Path] = ["--server", self.address, *tls, "--key-file", self.caller.key]
         if scope is not None:
             given += ["--token-file", self.secret(scope)]
