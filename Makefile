@@ -38,7 +38,7 @@ INSTALL = $(PYTHON) tools/install.py --venv $(VENV) --runtime "$(RUNTIME)" --tor
 RUN = $(VENV)/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-containers lint format serve export bench fuzz soak train proto constraints sbom audit clean python install-demo install-dev install-supply
+.PHONY: help demo test test-soak test-containers lint format serve export bench fuzz soak train proto constraints sbom audit clean python install-demo install-dev install-supply
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: install-dev ## run all tests
 
 test-containers: install-dev ## run the stack of docker-compose.yml and call it, for real; takes minutes
 	@CONVSERVE_TEST_CONTAINERS=1 $(RUN) pytest tests/e2e/containers --verbose --capture=no $(PYTEST_FLAGS)
+
+test-soak: install-dev ## two minutes of mixed load with reloads and faults on each transport
+	@CONVSERVE_TEST_SOAK=1 $(RUN) pytest tests/e2e/soak --verbose --capture=no $(PYTEST_FLAGS)
 
 lint: install-dev ## check style, types, layers, generated code and proto
 	$(RUN) ruff format --check .
@@ -79,7 +82,7 @@ fuzz: install-dev ## feed bad input to whatever parses bytes (FUZZ_FLAGS="--inpu
 	@$(INSTALL) --groups fuzz
 	@PYTHONPATH=tests $(RUN) fuzz $(FUZZ_FLAGS)
 
-soak: install-dev export ## mixed load with faults, every answer checked (SOAK_FLAGS="--minutes 10")
+soak: install-dev export ## mixed load with reloads and faults, every answer checked (SOAK_FLAGS="--minutes 60")
 	@$(RUN) benchmarks.soak --repository artifacts $(SOAK_FLAGS)
 
 train: install-demo ## train a checkpoint (DATA=..., VALIDATION=..., CHECKPOINT=FILE, TRAIN_FLAGS="--epochs 5")

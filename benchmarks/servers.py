@@ -54,6 +54,8 @@ class Running:
     pid: int
     ready_seconds: float
     """From the start of its process to its first right answer."""
+    spare: int = 0
+    """The free port that its command was given."""
 
     def pids(self) -> list[int]:
         """Its process and those that it started."""
@@ -74,9 +76,12 @@ def running(server: Server, question: Question, log: Path) -> Iterator[Running]:
         )
     try:
         _wait(server, process, address, question, log)
-        yield Running(address, process.pid, time.monotonic() - started)
-        if process.poll() is not None:
-            raise ServerFailed(f"{server.name} ended with {process.returncode} under load: {_end_of(log)}")
+        try:
+            yield Running(address, process.pid, time.monotonic() - started, spare)
+        finally:
+            # Whatever else has gone wrong then comes of it.
+            if process.poll() is not None:
+                raise ServerFailed(f"{server.name} ended with {process.returncode} under load: {_end_of(log)}")
     finally:
         _stop(process)
 

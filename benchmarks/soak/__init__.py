@@ -1,0 +1,1 @@
+"""Mixed load with reloads and faults for as long as one likes: every answer is checked, and nothing may grow."""
