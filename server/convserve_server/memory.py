@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 
@@ -11,6 +12,17 @@ _MAP_FROM = 4 << 20
 """Bytes: buffers of requests are smaller and are reused; larger ones belong to models and are mapped as they come."""
 _KEEP = 8 << 20
 """Bytes that may be free at the top of the heap before they are given back: room for several large requests."""
+
+
+def give_back_memory() -> None:
+    """Give back what is free anywhere in the heap, where the C library can.
+
+    Loading a model needs far more than it keeps. Takes milliseconds, in which nobody else can allocate.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(_KEEP)
 
 
 def keep_freed_memory() -> bool:

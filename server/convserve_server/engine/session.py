@@ -16,6 +16,7 @@ import numpy as np
 
 from convserve_server.engine.bfloat16 import BFloat16Session
 from convserve_server.engine.cuda import CudaSettings
+from convserve_server.engine.external_data import weights_beside
 from convserve_server.engine.model import Array, Description, TensorSpec
 from convserve_server.errors import EngineUnavailable, ModelBroken
 
@@ -173,9 +174,11 @@ class Session:
         if careful:
             options.add_session_config_entry("session.x64quantprecision", "1")
         options.log_severity_level = 3
+        # ONNX Runtime takes no copy of weights that it uses as they are: they live as long as the session.
+        content, self._weights = _read(model, options) if isinstance(model, Path) else (model, {})
         try:
             self._session = onnxruntime.InferenceSession(
-                model, options, providers=[(provider, dict(provider_options or {}))]
+                content, options, providers=[(provider, dict(provider_options or {}))]
             )
         except Exception as error:
             raise ModelBroken(f"ONNX Runtime does not load it: {_first_line(error)}") from error
@@ -224,6 +227,18 @@ class Session:
         named = dict(zip(self._inputs, inputs, strict=True))
         outputs: list[Array] = self._session.run(self._outputs, named, *self._run_options)
         return outputs
+
+
+def _read(model: Path, options: Any) -> tuple[bytes, dict[str, bytes]]:
+    """The content of a model, and the weights that lie beside it, which ``options`` tell of. Raises ModelBroken."""
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise ModelBroken(f"{model.name} cannot be read: {error.strerror}") from error
+    if weights := weights_beside(model, content):
+        names, contents = list(weights), list(weights.values())
+        options.add_external_initializers_from_files_in_memory(names, contents, [len(c) for c in contents])
+    return content, weights
 
 
 def _never_captured() -> Any:

@@ -103,7 +103,8 @@ class ImageClassifier:
             try:
                 pixels[row] = decode(image, f"image {index}", budget, normalize.size)
             except ServerError as error:
-                errors[index] = error
+                # As it was raised it holds on to this frame, and all that belongs to the call, until the next collection.
+                errors[index] = type(error)(*error.args)
             else:
                 row += 1
         return pixels[:row] if in_graph else normalize.rows(pixels[:row])
