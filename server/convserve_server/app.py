@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from functools import partial
 from importlib import metadata
 
@@ -22,6 +23,7 @@ from convserve_server.engine.repository import Repository
 from convserve_server.engine.session import EngineSettings, check_distributions
 from convserve_server.errors import InvalidSettings, ModelBroken
 from convserve_server.load import Load
+from convserve_server.memory import give_back_memory
 from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.model_configs import read_model_settings
 from convserve_server.observe.observation import Observation
@@ -70,8 +72,10 @@ class App:
         self._door = Door(settings)
         self._serving = threading.Event()
         self._told: set[str] = set()
+        self._telling = threading.Lock()
         self.repository = make_repository(settings)
         self.repository.on_change = self._changed
+        self.repository.on_loaded = give_back_memory
         self._poller = Poller(self.repository.refresh, settings.poll_seconds)
         services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
         self._health = Health(services)
@@ -174,17 +178,23 @@ class App:
         """Tell the health service what is served now. Before everything is loaded, it is not serving."""
         if not self._serving.is_set():
             return
-        now = set(self.repository.names())
-        statuses = {"": self._ready(), open_inference.SERVICE: self._ready()}
-        statuses |= {service: bool(self.repository.with_task(task)) for service, task in _TASKS.items()}
-        statuses |= {f"models/{name}": name in now for name in now | self._told}
-        self._told = now
-        self._health.set(statuses)
+        with self._telling:
+            now, working = set(self.repository.names()), set(self.repository.working())
+            statuses = {"": self._ready(), open_inference.SERVICE: self._ready()}
+            for service, task in _TASKS.items():
+                statuses[service] = not working.isdisjoint(self.repository.with_task(task))
+            known = now | self._told | self.repository.known()
+            statuses |= {f"models/{name}": name in working for name in known}
+            self._told = now
+            self._health.set(statuses)
 
     def _ready(self) -> bool:
-        """Who follows a folder that is still empty lives, and is not ready: there is nothing to call."""
-        waits_for_callers = self._settings.repository_mode == "explicit"
-        return self._serving.is_set() and (waits_for_callers or bool(self.repository.names()))
+        """Whether there is something to call: a model that works, or one that callers may have loaded.
+
+        Who follows a folder that is still empty lives, and is not ready. Nor is who has only models that fail.
+        """
+        waits_for_callers = self._settings.repository_mode == "explicit" and not self.repository.names()
+        return self._serving.is_set() and (waits_for_callers or bool(self.repository.working()))
 
     def _nothing_to_serve(self) -> str:
         folder = self.repository.folder
@@ -192,8 +202,20 @@ class App:
             return "no model can be served: " + "; ".join(f"{r.path}: {r.reason}" for r in refusals)
         return f"there is no model in {folder.absolute()}; export one: convserve-export --out {folder}"
 
+    def withdraw(self) -> None:
+        """Not ready from now on, but still serving, for as long as callers are given to hear of it."""
+        self._serving.clear()
+        self._poller.stop()
+        self._health.withdraw()
+        if delay := self._settings.pre_stop_delay:
+            log.info("not ready; new calls are taken for %g s more", delay)
+            time.sleep(delay)
+
     def stop(self, grace: float | None = None) -> None:
-        """Drain: not ready, no new calls, accepted ones finish within the grace (seconds; the setting by default)."""
+        """Not ready, no new calls, accepted ones finish within the grace (seconds; the setting by default).
+
+        Who has callers calls withdraw() before.
+        """
         self._serving.clear()
         self._poller.stop()
         self._door.stop()

@@ -172,6 +172,12 @@ OPTIONS = (
         _yes_or_no,
         switch=True,
     ),
+    Option(
+        "pre_stop_delay",
+        0.0,
+        "seconds between not ready and no new calls at a stop: callers hear of it first",
+        _seconds,
+    ),
     Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
     Option("trace_file", None, "file that traces are appended to, once a TraceSetting call turns them on", Path),
     Option("port_file", None, "file to write the port to once the server is ready", Path),
@@ -227,6 +233,7 @@ class Settings:
     metrics: str | None
     profiling: bool
     traces: bool
+    pre_stop_delay: float
     grace: float
     trace_file: Path | None
     port_file: Path | None

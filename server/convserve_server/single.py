@@ -11,7 +11,11 @@ from types import FrameType
 from convserve_server.app import App
 from convserve_server.errors import StartupError
 from convserve_server.memory import keep_freed_memory
+from convserve_server.service_manager import ServiceManager
 from convserve_server.settings import Settings
+
+AFTER_GRACE = 15.0
+"""Seconds that the service manager is asked for beyond the grace."""
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +31,13 @@ def serve(settings: Settings) -> int:
     except StartupError:
         app.stop(grace=0)
         raise
-    stopping.wait()
+    manager = ServiceManager()
+    manager.ready()
+    while not stopping.wait(manager.watchdog):
+        manager.alive()
     log.info("stopping: accepted calls have %g s to finish", settings.grace)
+    manager.stopping(settings.pre_stop_delay + settings.grace + AFTER_GRACE)
+    app.withdraw()
     app.stop()
     return 0
 

@@ -85,6 +85,22 @@ def write_sum(repository: Path, name: str = "sum", version: int = 1) -> Path:
     return write_artifact(repository, name, onnx_model(nodes, inputs, outputs), inputs, outputs, version=version)
 
 
+def write_hopeless(repository: Path, name: str = "hopeless") -> Path:
+    """Loads, and fails inside of ONNX Runtime on zeros: it looks for row x + 5 of a table of one."""
+    inputs: Tensors = {"x": (FLOAT, ["N", 2])}
+    outputs: Tensors = {"y": (FLOAT, ["N", 2])}
+    nodes = [
+        helper.make_node("Constant", [], ["table"], value_float=1.0),
+        helper.make_node("Constant", [], ["five"], value_float=5.0),
+        helper.make_node("Constant", [], ["one"], value_ints=[1]),
+        helper.make_node("Reshape", ["table", "one"], ["row"]),
+        helper.make_node("Add", ["x", "five"], ["beyond"]),
+        helper.make_node("Cast", ["beyond"], ["index"], to=INT64),
+        helper.make_node("Gather", ["row", "index"], ["y"]),
+    ]
+    return write_artifact(repository, name, onnx_model(nodes, inputs, outputs), inputs, outputs)
+
+
 def write_picky(repository: Path, name: str = "picky") -> Path:
     """Reads row ``index`` of ``table``; fails inside of ONNX Runtime for an index that is not there. Not batched."""
     inputs: Tensors = {"table": (FLOAT, ["N", 2]), "index": (INT64, [1])}

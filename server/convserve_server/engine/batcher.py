@@ -20,9 +20,10 @@ from typing import Protocol
 
 from convserve_server.engine.model import Answer, Array, Reply, Waiter
 from convserve_server.engine.pace import Pace
-from convserve_server.engine.parts import Gather, Part
+from convserve_server.engine.parts import Gather, Nobody, Part
 from convserve_server.engine.priority import PriorityLine
 from convserve_server.engine.statistics import Counts, SlotStatistics, merged
+from convserve_server.engine.vitals import Vitals
 from convserve_server.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -106,6 +107,7 @@ class Batcher:
         limits: Limits,
         *,
         batched: bool = True,
+        vitals: Vitals | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
     ) -> None:
@@ -113,6 +115,8 @@ class Batcher:
             raise ValueError("a batcher needs at least one instance")
         self.limits = limits
         self.statistics = Statistics()
+        self.vitals = vitals or Vitals("the model", None)
+        self._failed_in_a_row = 0
         self._batched = batched
         self._slots = [SlotStatistics() for _ in instances]
         self._idle = list(zip(instances, self._slots, strict=True))
@@ -197,6 +201,19 @@ class Batcher:
             f"{waiting} rows are waiting and {why}: the server is overloaded; try again later or send less at a time",
             wait,
         )
+
+    def submit_alone(self, inputs: tuple[Array, ...], reply: Reply) -> None:
+        """Queue rows that nobody shares a batch with, even where the queue is full. Call lead() afterwards.
+
+        They are a look at the model, and no request: only their run is counted.
+        """
+        rows = len(inputs[0]) if self._batched else 1
+        part = Part(inputs, rows, object(), Nobody(), reply, self._clock(), whole=False)
+        with self._lock:
+            self._queue.extend((part,))
+            self._waiting_rows += rows
+            if self.limits.max_queue_delay:
+                self._arrival.notify_all()
 
     def _split(
         self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply, now: float
@@ -324,6 +341,8 @@ class Batcher:
             log.exception("a run of %d rows failed", size)
             now = self._clock()
             with self._lock:
+                self._failed_in_a_row += 1
+                in_a_row = self._failed_in_a_row
                 self.statistics.failed_batches += 1
                 self.statistics.failed_requests += sum(part.whole for part in batch)
                 self.statistics.failed_seconds += sum(now - part.submitted for part in batch if part.whole)
@@ -332,8 +351,12 @@ class Batcher:
             )
             for part in batch:
                 _deliver(part, failure)
+            self.vitals.failed(self, in_a_row)
             return
         finished = self._clock()
+        if self._failed_in_a_row:
+            self._failed_in_a_row = 0
+            self.vitals.worked()
         seconds = finished - started
         if len(batch) == 1:
             _deliver(batch[0], Answer(tuple(outputs), started - batch[0].submitted, seconds, started, size))

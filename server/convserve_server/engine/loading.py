@@ -18,7 +18,8 @@ from convserve_server.engine.model_settings import ModelSettings
 from convserve_server.engine.precision import CUDA_HARDWARE, Variant, choose
 from convserve_server.engine.row_probe import rows_are_independent
 from convserve_server.engine.session import CPU, CUDA, Session, choose_provider
-from convserve_server.engine.warming import warm_up
+from convserve_server.engine.vitals import Vitals
+from convserve_server.engine.warming import known_input, warm_up, warm_ups_for
 from convserve_server.errors import EngineUnavailable, ModelBroken
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,11 @@ class LoadedModel:
         self.description, self.provider, self.batcher, self.settings = description, provider, batcher, settings
         self.queue_policy = settings.queue_policy
 
+    @property
+    def vitals(self) -> Vitals:
+        """Whether it still works."""
+        return self.batcher.vitals
+
     def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
         """See Model.submit."""
         self.batcher.submit(inputs, waiter, reply)
@@ -114,7 +120,10 @@ class Loader:
         if pixels is not None and pixels.description is not None:
             more = self._instances(pixels, self._open(pixels, settings), pixels.description, settings)
             instances = [TwoEntrances(*pair) for pair in zip(instances, more, strict=False)]
-        batcher = Batcher(instances, settings.limits, batched=description.batched)
+        wanted = warm_ups_for(description, settings.warm_ups)
+        probe = known_input(session, description, wanted, must_run=artifact.description is not None)
+        vitals = Vitals(f"{description.name} version {description.version}", probe)
+        batcher = Batcher(instances, settings.limits, batched=description.batched, vitals=vitals)
         return LoadedModel(description, session.provider, batcher, settings)
 
     def _describe(self, name: str, version: int, session: Session, settings: ModelSettings) -> Description:
@@ -128,9 +137,7 @@ class Loader:
         self, artifact: Artifact, session: Session, description: Description, settings: ModelSettings
     ) -> list[Instance]:
         must_run = artifact.description is not None
-        # What a config says of the inputs to warm up with is of the usual ones.
-        known = {spec.name for spec in description.inputs}
-        wanted = [w for w in settings.warm_ups if known >= {*w.shapes, *w.random}]
+        wanted = warm_ups_for(description, settings.warm_ups)
         warm = partial(warm_up, description=description, wanted=wanted, must_run=must_run)
         return make_instances(session, partial(self._open, artifact, settings), description, settings, warm)
 

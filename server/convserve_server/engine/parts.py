@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 
 import numpy as np
@@ -35,6 +36,15 @@ class Part:
     def begun(self) -> bool:
         """True where another part of the request has been run."""
         return not self.whole and isinstance(self.waiter, Gather) and self.waiter.begun
+
+
+class Nobody:
+    """Waits for an answer that no caller has asked for."""
+
+    deadline = math.inf
+
+    def abandoned(self) -> bool:
+        return False
 
 
 class Gather:

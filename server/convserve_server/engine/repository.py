@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from convserve_server.engine.file_names import is_file_name
@@ -28,6 +30,8 @@ class Repository(ServedModels):
     def __init__(self, folder: Path, loader: Loader, settings: ReadSettings, *, allow_uploads: bool = False) -> None:
         self._states = States()
         super().__init__(self._states)
+        self.on_loaded: Callable[[], None] = lambda: None
+        """Called after versions were loaded, or tried to be, by the thread that did."""
         self.folder = folder
         self._loader, self._allow_uploads = loader, allow_uploads
         self._updater = Updater(loader, settings, self, self._states)
@@ -39,16 +43,24 @@ class Repository(ServedModels):
         """What is not served, and why."""
         return self._updater.refusals
 
+    def known(self) -> set[str]:
+        """Names of the models that were ever to be served, and are still there."""
+        return {status.name for status in self._states.all()}
+
     def knows(self, name: str, version: str = "") -> bool:
         """True when a version was to be served, even if it is not served now."""
         return any(not version or str(s.version) == version for s in self._states.of(name))
 
     def index(self) -> list[VersionStatus]:
         """Every version that is known, and every model in the folder of which none is."""
-        states = self._states.all()
+        states = [self._as_it_is(status) for status in self._states.all()]
         known = {s.name for s in states}
         rest = [VersionStatus(n, None, State.UNAVAILABLE, "not loaded") for n in self._present() if n not in known]
         return sorted(states + rest, key=lambda s: (s.name, s.version or 0))
+
+    def _as_it_is(self, status: VersionStatus) -> VersionStatus:
+        reason = self.failing(status.name, str(status.version)) if status.state is State.READY else ""
+        return replace(status, state=State.UNAVAILABLE, reason=reason) if reason else status
 
     def load(self, names: Iterable[str] | None = None) -> None:
         """Load these models, or all that are there. Refused artifacts are logged; the others are served.
@@ -58,7 +70,7 @@ class Repository(ServedModels):
         self._loader.choose_provider()
         if not self.folder.is_dir():
             log.error("there is no model repository at %s", self.folder)
-        with self._changing:
+        with self._change():
             for name in self._present() if names is None else names:
                 self._updater.update(Order(name=name, folder=self.folder / name, strict=True))
         self.loaded = True
@@ -69,7 +81,7 @@ class Repository(ServedModels):
             # A volume that is away for a moment is no reason to stop.
             log.error("the model repository at %s is gone; what is served stays", self.folder)
             return
-        with self._changing:
+        with self._change():
             for name in sorted({*self._present(), *self.names()}):
                 self._updater.update(Order(name=name, folder=self.folder / name))
 
@@ -89,7 +101,7 @@ class Repository(ServedModels):
             raise NotAllowed(f"files of model '{name}' come from a caller: start the server with --allow-unverified")
         if files and config is None:
             raise InvalidRequest(f"files of model '{name}' come without a config; send the parameter config with them")
-        with self._changing:
+        with self._change():
             if files:
                 with uploaded(name, files) as folder:
                     failures = self._updater.update(Order(name=name, folder=folder, config=config, retry=True))
@@ -102,10 +114,21 @@ class Repository(ServedModels):
 
     def unload_model(self, name: str) -> None:
         """Stop to serve a model; calls that it has taken are finished. Raises InvalidRequest when it is not served."""
-        with self._changing:
+        with self._change():
             if not self.of(name):
                 raise InvalidRequest(f"failed to unload '{name}': it is not served")
             self.switch(name, {})
+
+    @contextmanager
+    def _change(self) -> Iterator[None]:
+        """One change at a time."""
+        with self._changing:
+            before = self._updater.loads
+            try:
+                yield
+            finally:
+                if self._updater.loads != before:
+                    self.on_loaded()
 
     def _present(self) -> list[str]:
         if not self.folder.is_dir():

@@ -28,7 +28,7 @@ class ServedModels:
 
     def __init__(self, states: States) -> None:
         self.on_change: Callable[[], None] = lambda: None
-        """Called after what is served has changed."""
+        """Called after what is served has changed, or whether it works; from any thread."""
         self.loaded = False
         """True once everything that is to be served from the start has been tried."""
         self._states = states
@@ -62,6 +62,16 @@ class ServedModels:
             return ModelNotFound(f"Request for unknown model: '{name}' has no available versions: {why}")
         served = ", ".join(self.names()) or "none"
         return ModelNotFound(f"Request for unknown model: '{name}' is not found; served are: {served}")
+
+    def failing(self, name: str, version: str = "") -> str:
+        """Why a served version cannot be relied on now, the newest by default; empty where it can, or is not served."""
+        served = self._table.get(name)
+        model = None if served is None else served.by_text.get(version, None if version else served.newest)
+        return "" if model is None else model.vitals.failing
+
+    def working(self) -> list[str]:
+        """Names of the served models whose newest version can be relied on, sorted."""
+        return [name for name in self.names() if not self.failing(name)]
 
     def versions(self, name: str) -> list[int]:
         """Served versions of a model, ascending; raises ModelNotFound."""
@@ -100,9 +110,14 @@ class ServedModels:
         for version, model in models.items():
             if old.get(version) is not model:
                 self._states.set(name, version, State.READY)
+                model.vitals.on_change = self._vitals_changed
                 log.info("serving %s version %d on %s", name, version, model.provider)
         for version, model in old.items():
             if version not in models:
                 self._states.leave(name, version, model)
+                model.vitals.close()
                 log.info("no longer serving %s version %d", name, version)
+        self.on_change()
+
+    def _vitals_changed(self) -> None:
         self.on_change()

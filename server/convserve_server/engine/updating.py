@@ -50,6 +50,8 @@ class Updater:
 
     def __init__(self, loader: Loader, settings: ReadSettings, served: ServedModels, states: States) -> None:
         self._loader, self._settings, self._served, self._states = loader, settings, served, states
+        self.loads = 0
+        """How many versions were loaded, or tried to be."""
         self._marks: dict[tuple[str, int], _Mark] = {}
         self._refusals: dict[tuple[str, int | None], tuple[_Mark | None, Refusal]] = {}
 
@@ -110,6 +112,7 @@ class Updater:
             return serving, ""
         if serving is None:
             self._states.set(*key, State.LOADING)
+        self.loads += 1
         try:
             model = self._loader.load(folder, order.name, settings)
         except (ModelBroken, EngineUnavailable, MemoryError) as error:

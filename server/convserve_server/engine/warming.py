@@ -15,6 +15,12 @@ from convserve_server.errors import ModelBroken
 log = logging.getLogger(__name__)
 
 
+def warm_ups_for(description: Description, wanted: Sequence[WarmUp]) -> list[WarmUp]:
+    """Those that are of this model's inputs: what a config says is of the usual ones, not of pixels."""
+    known = {spec.name for spec in description.inputs}
+    return [w for w in wanted if known >= {*w.shapes, *w.random}]
+
+
 def warm_up(session: Session, description: Description, wanted: Sequence[WarmUp], *, must_run: bool) -> None:
     """Run a model as ``wanted``, or once on zeros where nothing is.
 
@@ -33,6 +39,20 @@ def warm_up(session: Session, description: Description, wanted: Sequence[WarmUp]
                     raise ModelBroken(f"its first run failed: {error}") from error
                 log.info("%s does not run on zeros, so it is not warm: %s", description.name, error)
                 return
+
+
+def known_input(
+    session: Session, description: Description, wanted: Sequence[WarmUp], *, must_run: bool
+) -> tuple[Array, ...] | None:
+    """An input that the model has been run on, to look later whether it still works; None where none is known."""
+    plan = next(iter(wanted), WarmUp())
+    inputs = tuple(filled(spec, plan, description.batched) for spec in description.inputs)
+    if not (wanted or must_run):
+        try:
+            session.run(inputs)
+        except Exception:
+            return None
+    return inputs
 
 
 def filled(spec: TensorSpec, plan: WarmUp, batched: bool) -> Array:

@@ -29,22 +29,27 @@ class Health:
         self._watching = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._closed = False
+        self._withdrawn = self._closed = False
         # A few more than streams, to refuse the next ones. A watcher that takes no answers blocks its own thread only.
         self._streams = ThreadPoolExecutor(MOST_WATCHERS + 4, thread_name_prefix="health-watch")
 
     def set(self, serving: dict[str, bool]) -> None:
-        """Set the status of each of these services, and tell who watches them. No effect once closed."""
+        """Set the status of each of these services, and tell who watches them. No effect once withdrawn."""
         with self._lock:
-            if self._closed:
+            if self._withdrawn:
                 return
             for name, value in serving.items():
                 self._statuses[name] = _SERVING if value else _NOT_SERVING
             self._changed.notify_all()
 
+    def withdraw(self) -> None:
+        """Everything is NOT_SERVING from now on, whatever is set later. Watch streams hear so, and stay open."""
+        self.set(dict.fromkeys(self._statuses, False))
+        self._withdrawn = True
+
     def close(self) -> None:
         """Everything is NOT_SERVING from now on. Watch streams hear so and are ended: open ones would hold a stop."""
-        self.set(dict.fromkeys(self._statuses, False))
+        self.withdraw()
         with self._lock:
             self._closed = True
             self._changed.notify_all()

@@ -37,6 +37,9 @@ class VersionedModels(Models, Protocol):
     def versions(self, name: str) -> list[int]:
         """Served versions, ascending; raises ModelNotFound."""
 
+    def failing(self, name: str, version: str = "") -> str:
+        """Why a served version cannot be relied on now; empty where it can."""
+
     def knows(self, name: str, version: str = "") -> bool:
         """True when a version was to be served, even if it is not served now."""
 
@@ -91,7 +94,9 @@ class MetadataService:
             if self._models.knows(request.name, request.version):
                 return oip.ModelReadyResponse(ready=False)
             raise
-        return oip.ModelReadyResponse(ready=self._ready())
+        # Of the model alone: the server is ready with others.
+        works = not self._models.failing(request.name, request.version)
+        return oip.ModelReadyResponse(ready=works and self._ready())
 
     def _model_metadata(self, payload: bytes) -> Message:
         request = parse(oip.ModelMetadataRequest, payload)

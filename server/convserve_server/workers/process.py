@@ -54,6 +54,7 @@ def work(settings: Settings, number: int, pipe: Connection, late: bool) -> None:
         if app is not None:
             app.stop(grace=0)
         sys.exit(1)
+    app.withdraw()
     app.stop()
 
 

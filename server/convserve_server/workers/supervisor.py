@@ -17,6 +17,7 @@ from convserve_server.errors import InvalidSettings, StartupError
 from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.observe.profile_page import ProfilePage, of_workers
 from convserve_server.port_file import write_port
+from convserve_server.service_manager import ServiceManager
 from convserve_server.settings import Settings
 from convserve_server.workers.guard import PortGuard
 from convserve_server.workers.restarts import RestartPolicy
@@ -47,6 +48,7 @@ class Supervisor:
         self._target, self._policy = target or _work, policy or RestartPolicy()
         self._slots: list[Slot] = []
         self._metrics: WorkerMetrics | None = None
+        self._manager = ServiceManager()
         self._open = False
         """True once all have loaded: who comes later need not wait for the others."""
         self._ready = False
@@ -119,7 +121,10 @@ class Supervisor:
 
     def _turn(self, signals: socket.socket, port: int) -> None:
         """Wait for something to happen, and act on it."""
-        next_moment = min([self._kill_at, *(slot.due for slot in self._slots)])
+        if self._manager.watchdog is not None:
+            self._manager.alive()
+        life = math.inf if self._manager.watchdog is None else self._clock() + self._manager.watchdog
+        next_moment = min([life, self._kill_at, *(slot.due for slot in self._slots)])
         timeout = None if next_moment == math.inf else max(0.0, next_moment - self._clock())
         sources: list[Connection | socket.socket | int] = [signals]
         for slot in self._slots:
@@ -164,6 +169,7 @@ class Supervisor:
             self._ready = True
             if self._given.port_file is not None:
                 write_port(self._given.port_file, port)
+            self._manager.ready()
             log.info("ready")
 
     def _ended(self, slot: Slot) -> None:
@@ -202,7 +208,9 @@ class Supervisor:
     def _stop(self) -> None:
         """Let all drain."""
         self._stopping = True
-        self._kill_at = self._clock() + self._given.grace + AFTER_GRACE
+        seconds = self._given.pre_stop_delay + self._given.grace + AFTER_GRACE
+        self._manager.stopping(seconds)
+        self._kill_at = self._clock() + seconds
         for slot in self._slots:
             slot.stop()
 

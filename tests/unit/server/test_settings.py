@@ -50,6 +50,7 @@ EXAMPLES = {
     "transport": ("standard", "standard"),
     "tune": ("yes", True),
     "workers": ("3", 3),
+    "pre_stop_delay": ("5", 5.0),
     "grace": ("2.5", 2.5),
     "trace_file": ("/var/traces", Path("/var/traces")),
     "port_file": ("/run/port", Path("/run/port")),
