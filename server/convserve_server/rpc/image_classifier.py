@@ -103,7 +103,7 @@ class ImageClassifier:
             try:
                 pixels[row] = decode(image, f"image {index}", budget, normalize.size)
             except ServerError as error:
-                # As it was raised it holds on to this frame, and all that belongs to the call, until the next collection.
+                # As it was raised it holds on to this frame and all that belongs to the call, in a cycle.
                 errors[index] = type(error)(*error.args)
             else:
                 row += 1
