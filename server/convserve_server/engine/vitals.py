@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from convserve_server.engine.model import Answer, Array, Reply
-from convserve_server.errors import ServerError
+from convserve_server.errors import InferenceFailed, ServerError
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +98,13 @@ class Vitals:
         """Probe until a probe is good."""
         try:
             while True:
-                error = _run(batcher, inputs)
-                if error is None:
+                result = _run(batcher, inputs)
+                if isinstance(result, Answer):
                     self.worked()
                     return
-                self._fail(f"its runs fail, and so does a run of the input that it was warmed with: {error}")
+                # One that waited too long was not run, and says nothing.
+                if isinstance(result, InferenceFailed):
+                    self._fail(f"its runs fail, and so does a run of the input that it was warmed with: {result}")
                 if self._pause(PROBE_SECONDS):
                     return
         finally:
@@ -110,8 +112,8 @@ class Vitals:
                 self._probing = False
 
 
-def _run(batcher: Probed, inputs: tuple[Array, ...]) -> str | None:
-    """Why a probe failed; None where it is good."""
+def _run(batcher: Probed, inputs: tuple[Array, ...]) -> Answer | ServerError:
+    """What came of a probe."""
     results: list[Answer | ServerError] = []
     done = threading.Event()
 
@@ -122,4 +124,4 @@ def _run(batcher: Probed, inputs: tuple[Array, ...]) -> str | None:
     batcher.submit_alone(inputs, reply)
     batcher.lead()
     done.wait()
-    return None if isinstance(results[0], Answer) else str(results[0])
+    return results[0]
