@@ -80,7 +80,7 @@ class App:
         services = [open_inference.SERVICE, CLASSIFIER_SERVICE, CONVOLUTION_SERVICE]
         self._health = Health(services)
         self._reflection = Reflection((*services, HEALTH_SERVICE))
-        self._observation = Observation(settings)
+        self._observation = Observation(settings, self._door.name_of)
         self._load = Load(settings.max_waiting_bytes)
         self._open_inference = OpenInferenceService(
             self.repository,

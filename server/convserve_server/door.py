@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 
 from convserve_server.access.certificates import CertificateFiles, Certificates
@@ -47,6 +49,15 @@ class Door:
         except PermissionDenied as error:
             return 403, str(error)
         return None
+
+    def name_of(self, metadata: Sequence[tuple[str, str | bytes]]) -> str:
+        """The name of the token that a call was let in with, for logs; empty where it came without."""
+        if self._tokens is None:
+            return ""
+        header = next((value for key, value in metadata if key == "authorization"), None)
+        secret = header.partition(" ")[2] if isinstance(header, str) else ""
+        holder = self._tokens.value.holder(secret) if secret else None
+        return "" if holder is None else holder.name
 
     def start(self) -> None:
         """Begin to follow the files."""

@@ -15,12 +15,14 @@ import grpc
 import numpy as np
 import pytest
 from convserve_proto import open_inference as oip
+from convserve_server.access.tokens import Scope
 from convserve_server.app import App
 from prometheus_client.parser import text_string_to_metric_families
 from support.artifacts import write_picky, write_sum
 from support.otlp import Collector, collector
 from support.requests import SERVICE, infer_request
 from support.servers import call, running_app
+from support.tokens import SECRETS, bearer, write_tokens
 from support.transports import wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -125,8 +127,8 @@ def test_why_requests_were_not_answered_is_told(models: Path, kind: str) -> None
         assert told("convserve_ready") == 1
 
 
-def test_calls_beyond_the_limit_are_counted_with_their_code(models: Path) -> None:
-    settings = {"transport": "fast", "metrics": "127.0.0.1:0", "max_calls": 1}
+def test_calls_beyond_the_limit_are_counted_with_their_code(models: Path, kind: str) -> None:
+    settings = {"transport": kind, "metrics": "127.0.0.1:0", "max_calls": 1}
     with app_and_channel(models, **settings) as (app, channel), ThreadPoolExecutor(16) as pool:
 
         def refused() -> bool:
@@ -203,3 +205,15 @@ def test_a_collector_that_is_not_there_harms_no_call_and_holds_up_no_stop(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     with app_and_channel(models, transport=kind, traces=True) as (_, channel):
         assert infer(channel, add(2), TRACE) is grpc.StatusCode.OK
+
+
+def test_a_line_names_the_token_and_never_tells_it(models: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    tokens = write_tokens(models.parent / f"{models.name}.toml")
+    with app_and_channel(models, transport=kind, log_requests=True, tokens=tokens) as (_, channel):
+        method: Any = channel.unary_unary(SERVICE + "ModelInfer", lambda m: m.SerializeToString(), lambda b: b)
+        assert method(add(), timeout=20, metadata=bearer(SECRETS[Scope.INFER]))
+        wait_until(lambda: any(r.getMessage() == "request" for r in caplog.records))
+    [line] = [r.__dict__["fields"] for r in caplog.records if r.getMessage() == "request"]
+    assert line["caller"] == "infer-only"
+    assert SECRETS[Scope.INFER] not in repr(line)

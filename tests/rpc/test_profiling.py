@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from convserve_server.access.tokens import Scope
 from convserve_server.app import App
 from convserve_server.errors import InvalidSettings
 from convserve_server.observe.profile_page import ProfilePage, of_workers
 from convserve_server.settings import Settings
 from support.artifacts import write_sum
 from support.servers import running_app
+from support.tokens import SECRETS, write_tokens
 
 
 @pytest.fixture
@@ -55,3 +57,31 @@ def test_without_the_option_there_is_no_such_page(tmp_path: Path) -> None:
 def test_the_page_needs_a_port(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="give --metrics HOST:PORT, too"):
         App(Settings(repository=tmp_path, listen="127.0.0.1:0", provider="cpu", profiling=True))
+
+
+def test_with_tokens_a_profile_is_for_administrators(tmp_path: Path) -> None:
+    write_sum(tmp_path / "models")
+    tokens = write_tokens(tmp_path / "tokens.toml")
+    with running_app(tmp_path / "models", metrics="127.0.0.1:0", profiling=True, tokens=tokens) as app:
+        for secret, status in (
+            ("", 401),
+            ("wrong", 401),
+            (SECRETS[Scope.OBSERVE], 403),
+            (SECRETS[Scope.ADMINISTER], 200),
+        ):
+            assert status_of(app, secret) == status
+            workers = ProfilePage(take=of_workers(lambda: {1: app.metrics_port or 0}))
+            assert workers("seconds=0.05", f"Bearer {secret}" if secret else None)[0] == status
+
+
+def status_of(app: App, secret: str) -> int:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{app.metrics_port}/debug/profile?seconds=0.05",
+        headers={"Authorization": f"Bearer {secret}"} if secret else {},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from convserve_server.calls import Method
 from convserve_server.counting import CallCounts, counted
 from convserve_server.errors import InvalidSettings
-from convserve_server.observe.request_log import RequestLog
+from convserve_server.observe.request_log import RequestLog, Whose, nobodys
 from convserve_server.observe.watching import Watcher, watched
 from convserve_server.settings import Settings
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Observation:
     """Observes methods until close(). Raises InvalidSettings where what is asked for is not installed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, whose: Whose = nobodys) -> None:
         self.counts: list[CallCounts] = []
         """Of every method that was given to method(), where metrics are asked for."""
         if settings.profiling and settings.metrics is None:
@@ -29,7 +29,7 @@ class Observation:
         # Traces first: they say which trace a call belongs to.
         self._watchers: Sequence[Watcher] = [
             *([self._tracing] if self._tracing else []),
-            *([RequestLog()] if settings.log_requests else []),
+            *([RequestLog(whose)] if settings.log_requests else []),
         ]
 
     def method(self, method: Method) -> Method:
