@@ -244,7 +244,7 @@ class CompletionQueueTransport:
             self._work()
 
     def _stand_in(self) -> None:
-        """Read where every loop is busy with a run, so that a call that is refused, or for another model, does not wait.
+        """Read where every loop is busy with a run, so that refusals and calls of other models do not wait.
 
         It costs nothing while a loop waits for events, and a turn every few milliseconds while none does. Loops that
         come back in time read in larger bursts, which costs less, so they have the first chance.
