@@ -90,6 +90,11 @@ def open_streams(app: App) -> float:
     return Told(app)("convserve_streams_open")
 
 
+def request_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The fields of every line of the request log."""
+    return [r.__dict__["fields"] for r in list(caplog.records) if r.getMessage() == "request"]
+
+
 def test_messages_of_streams_are_counted_as_calls(models: Path, kind: str) -> None:
     with app_and_channel(models, transport=kind, metrics="127.0.0.1:0") as (app, channel):
         assert len(stream(channel, [add(), add(), infer_request("nope", {})])) == 3
@@ -141,15 +146,23 @@ def test_calls_beyond_the_limit_are_counted_with_their_code(models: Path, kind: 
 
 def test_each_call_is_a_line_that_nobody_can_forge(models: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+    lines: list[dict[str, Any]] = []
+
+    def written(number: int) -> None:
+        # A line is written behind the answer.
+        wait_until(lambda: len(request_lines(caplog)) == number)
+        lines[:] = request_lines(caplog)
+
     with app_and_channel(models, transport=kind, log_requests=True) as (_, channel):
         assert infer(channel, add(2, FORGED), TRACE) is grpc.StatusCode.OK
+        written(1)
         assert infer(channel, infer_request(FORGED, {})) is grpc.StatusCode.NOT_FOUND
+        written(2)
         stream(channel, [add(3, "on a stream")])
+        written(3)
         call(channel, SERVICE + "ServerLive", b"", oip.ServerLiveResponse)
-        records = [r for r in caplog.records if r.getMessage() == "request"]
-        wait_until(lambda: len([r for r in caplog.records if r.getMessage() == "request"]) == 4)
-        records = [r for r in caplog.records if r.getMessage() == "request"]
-    first, second, third, fourth = (r.__dict__["fields"] for r in records)
+        written(4)
+    first, second, third, fourth = lines
     assert (first["id"], first["model"], first["version"]) == (FORGED, "sum", "1")
     assert (first["code"], first["rows"], first["batch_rows"], first["trace_id"]) == ("OK", 2, 2, TRACE)
     assert 0 < first["inference_ms"] <= first["total_ms"]
@@ -213,7 +226,7 @@ def test_a_line_names_the_token_and_never_tells_it(models: Path, kind: str, capl
     with app_and_channel(models, transport=kind, log_requests=True, tokens=tokens) as (_, channel):
         method: Any = channel.unary_unary(SERVICE + "ModelInfer", lambda m: m.SerializeToString(), lambda b: b)
         assert method(add(), timeout=20, metadata=bearer(SECRETS[Scope.INFER]))
-        wait_until(lambda: any(r.getMessage() == "request" for r in caplog.records))
-    [line] = [r.__dict__["fields"] for r in caplog.records if r.getMessage() == "request"]
+        wait_until(lambda: bool(request_lines(caplog)))
+    [line] = request_lines(caplog)
     assert line["caller"] == "infer-only"
     assert SECRETS[Scope.INFER] not in repr(line)

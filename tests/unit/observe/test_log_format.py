@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from convserve_server.observe.log_format import JsonFormatter, TextFormatter
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
+from support.hostile_text import ANY_TEXT, PATIENT
 
-ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
 FORGED = "no model 'x'\n2026-01-01 00:00:00,000 INFO    ready\x1b[2K\u2028 more"
 A_RECORD = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|ERROR) ")
 
@@ -62,7 +61,7 @@ def test_a_traceback_is_marked_or_inside_of_the_object() -> None:
     assert "ValueError: no model 'x'" in told["traceback"]
 
 
-@settings(deadline=None)
+@PATIENT
 @given(ANY_TEXT, ANY_TEXT)
 def test_no_text_can_add_a_line_or_a_control_character(message: str, value: str) -> None:
     made = record("%s", message, fields={"model": value})
@@ -75,7 +74,7 @@ def test_no_text_can_add_a_line_or_a_control_character(message: str, value: str)
     assert all(str(v).isprintable() for v in told.values())
 
 
-@settings(deadline=None)
+@PATIENT
 @given(ANY_TEXT)
 def test_no_error_can_forge_a_record(sentence: str) -> None:
     lines = TextFormatter().format(failed(sentence)).splitlines()

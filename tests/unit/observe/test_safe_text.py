@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from convserve_server.observe.safe_text import quoted, safe
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
-
-ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
+from support.hostile_text import ANY_TEXT, PATIENT
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,7 @@ def test_what_is_not_printable_is_written_as_an_escape(text: str, written: str) 
     assert safe(text, 10 if text.startswith("123") else 100) == written
 
 
-@settings(deadline=None)
+@PATIENT
 @given(ANY_TEXT, st.integers(0, 100))
 @example("\ud800", 1)
 def test_any_text_becomes_one_printable_line_of_bounded_length(text: str, most: int) -> None:
@@ -38,7 +37,7 @@ def test_any_text_becomes_one_printable_line_of_bounded_length(text: str, most: 
     written.encode()
 
 
-@settings(deadline=None)
+@PATIENT
 @given(ANY_TEXT)
 def test_a_value_is_either_one_word_or_in_quotes_that_it_cannot_close(text: str) -> None:
     written = quoted(text, 100)
