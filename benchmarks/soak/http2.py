@@ -10,7 +10,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 _PATIENCE = 10.0
 
@@ -24,7 +24,7 @@ class Http2:
         self.socket = socket.create_connection((host, int(port)), timeout=_PATIENCE)
         self._address = address
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
-        self._h2.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = window
+        self._h2.local_settings = Settings(client=True, initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
         self._h2.initiate_connection()
         self.statuses: Counter[str] = Counter()
         """What streams have ended with: a gRPC status code, or "reset"."""
@@ -46,6 +46,11 @@ class Http2:
             self._h2.send_data(stream, struct.pack(">BI", 0, len(body)) + body, end_stream=True)
         return stream
 
+    def send(self, stream: int, data: bytes) -> None:
+        """More of a request."""
+        self._h2.send_data(stream, data)
+        self.flush()
+
     def reset(self, stream: int) -> None:
         """Take a call back. Not flushed."""
         self._h2.reset_stream(stream, error_code=8)
@@ -58,9 +63,9 @@ class Http2:
         """Whether the server lets one more stream be opened."""
         return self._h2.open_outbound_streams < self._h2.remote_settings.max_concurrent_streams
 
-    def read(self) -> bool:
-        """Take in what has come, waiting for something; False once the server has hung up."""
-        received = self.socket.recv(65_536)
+    def read(self, most: int = 65_536) -> bool:
+        """Wait for something, and take in at ``most`` so many bytes of it; False once the server has hung up."""
+        received = self.socket.recv(most)
         if not received:
             return False
         for event in self._h2.receive_data(received):

@@ -115,7 +115,7 @@ def _check_signature(folder: Path, public_key: Path) -> None:
     except SignatureFault as error:
         raise ModelBroken(str(error)) from error
     except OSError as error:
-        raise ModelBroken(f"the public key {public_key} cannot be read: {error.strerror}") from error
+        raise ModelBroken(f"the public key {public_key.name} cannot be read: {error.strerror}") from error
 
 
 def _check_sidecars(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,4 +19,6 @@ def write_port(path: Path, port: int) -> None:
         aside.write_text(f"{port}\n")
         aside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise InvalidSettings(f"the port file {path} cannot be written: {error.strerror}") from error

@@ -11,6 +11,7 @@ from convserve_server.engine.loading import LoadedModel, Loader
 from convserve_server.engine.model_settings import ModelSettings
 from convserve_server.engine.served import ServedModels
 from convserve_server.engine.states import State, States
+from convserve_server.engine.telling import for_callers
 from convserve_server.engine.versions import Fingerprint, fingerprint, version_folders
 from convserve_server.errors import EngineUnavailable, ModelBroken, sendable
 
@@ -70,12 +71,11 @@ class Updater:
         if not found:
             self._served.switch(name, {})
             self._forget(name, set())
-            return [f"there is no version of it in {order.folder}"]
+            return ["there is no version of it in the repository"]
         try:
             settings = self._settings(order.folder, order.config)
         except ModelBroken as error:
-            self._refuse(name, None, order.folder, None, str(error))
-            return [str(error)]
+            return [self._refuse(name, None, order.folder, None, str(error))]
         good: dict[int, LoadedModel] = {}
         failures: list[str] = []
         for version in settings.versions.candidates(found):
@@ -119,8 +119,7 @@ class Updater:
             if order.strict and isinstance(error, EngineUnavailable):
                 raise
             reason = f"there is not enough memory for it: {error}" if isinstance(error, MemoryError) else str(error)
-            self._refuse(*key, folder, mark, reason, serving=serving is not None)
-            return serving, reason
+            return serving, self._refuse(*key, folder, mark, reason, serving=serving is not None)
         self._marks[key] = mark
         self._refusals.pop(key, None)
         self._refusals.pop((order.name, None), None)
@@ -128,16 +127,19 @@ class Updater:
 
     def _refuse(
         self, name: str, version: int | None, folder: Path, mark: _Mark | None, reason: str, *, serving: bool = False
-    ) -> None:
+    ) -> str:
+        """Note why something is not served. Gives the reason as callers may hear it."""
         reason = sendable(reason)
+        told = for_callers(reason, folder)
         known = self._refusals.get((name, version))
         if known is None or known[1].reason != reason:
             log.error("refused %s: %s", folder, reason)
         self._refusals[name, version] = (mark, Refusal(folder, reason))
         if serving:
-            self._states.set(name, version, State.READY, f"what is on disk now was refused: {reason}")
+            self._states.set(name, version, State.READY, f"what is on disk now was refused: {told}")
         else:
-            self._states.set(name, version, State.UNAVAILABLE, reason)
+            self._states.set(name, version, State.UNAVAILABLE, told)
+        return told
 
     def _forget(self, name: str, keep: set[int]) -> None:
         """Forget what was known of versions that are no longer there."""

@@ -114,12 +114,15 @@ class Regions:
         self._use(name, offset, size, lambda file, at: None)
 
     def write(self, name: str, offset: int, content: bytes) -> None:
-        """Put bytes into a region, from ``offset`` on; raises RegionNotFound, or InvalidRequest out of bounds."""
+        """Put bytes into a region, from ``offset`` on.
+
+        Raises RegionNotFound, or InvalidRequest out of bounds and where there is no memory for them.
+        """
 
         def put(file: int, at: int) -> None:
             # pwrite would make the object larger again.
             self._check_size(name, file, at + len(content))
-            os.pwrite(file, content, at)
+            _write_all(name, file, content, at)
 
         self._use(name, offset, len(content), put)
 
@@ -140,3 +143,14 @@ class Regions:
             known = ", ".join(f"'{n}'" for n in self._regions) or "none"
             raise RegionNotFound(f"Unable to find shared memory region: '{name}'; registered are: {known}")
         return region
+
+
+def _write_all(name: str, file: int, content: bytes, at: int) -> None:
+    """All or an error: where memory is short, the system writes a part and says so only by the number of bytes."""
+    rest = memoryview(content)
+    try:
+        while rest:
+            written = os.pwrite(file, rest, at)
+            rest, at = rest[written:], at + written
+    except OSError as error:
+        raise InvalidRequest(f"shared memory region '{name}' cannot be written: {error.strerror}") from error
