@@ -18,7 +18,7 @@
     ├── Unsupported             a part of the protocol that this server does not have
     ├── DeadlineExceeded        the caller's deadline passed before the run
     ├── Cancelled               the caller is gone
-    └── InferenceFailed         the engine failed on this batch
+    └── InferenceFailed         the engine failed on this request
     StartupError                what the operator hears, at start or when a model is loaded
     ├── EngineUnavailable       ONNX Runtime or the wanted provider does not work here
     ├── ModelBroken             an artifact that cannot be trusted or loaded
@@ -124,7 +124,7 @@ class Cancelled(ServerError):
 
 
 class InferenceFailed(ServerError):
-    """The engine failed on the batch that this request was in."""
+    """The engine failed on this request."""
 
 
 class StartupError(Exception):

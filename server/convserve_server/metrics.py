@@ -98,6 +98,7 @@ def _of_load(load: Load) -> Iterator[Metric]:
 
 def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
     info = GaugeMetricFamily("convserve_model_info", "Models that are served.", labels=MODEL)
+    ready = GaugeMetricFamily("convserve_model_ready", "Processes in which the model can be relied on.", labels=MODEL)
     waiting = GaugeMetricFamily("convserve_queue_rows", "Rows that wait for a run.", labels=MODEL)
     rows = CounterMetricFamily("convserve_rows", "Rows that were run.", labels=MODEL)
     lost = CounterMetricFamily("convserve_unanswered_requests", "Requests without an answer.", labels=(*MODEL, "why"))
@@ -111,6 +112,7 @@ def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
         of = (told.name, str(told.version), told.precision, model.provider)
         counts, statistics = model.batcher.counts, model.batcher.statistics
         info.add_metric(of, 1)
+        ready.add_metric(of, int(not model.vitals.failing))
         waiting.add_metric(of, model.batcher.waiting_rows)
         rows.add_metric(of, counts.rows)
         failed.add_metric(of, statistics.failed_batches)
@@ -119,7 +121,7 @@ def _of_models(models: Iterable[LoadedModel]) -> Iterator[Metric]:
         _add_batches(batches, of, counts.batches)
         for family, histogram in ((queue, counts.queue_times), (runs, counts.run_times), (total, counts.total_times)):
             _add_durations(family, of, histogram)
-    yield from (info, waiting, rows, lost, failed, batches, queue, runs, total)
+    yield from (info, ready, waiting, rows, lost, failed, batches, queue, runs, total)
 
 
 def unanswered(statistics: Statistics) -> dict[str, int]:

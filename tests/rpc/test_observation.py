@@ -209,7 +209,7 @@ def test_traces_reach_a_collector_with_queue_and_run(models: Path, kind: str, co
         assert (told["convserve.batch.rows"], told["convserve.model.name"]) == (rows, "sum")
     failed = collecting.trace(failing)["inference.GRPCInferenceService/ModelInfer"]
     assert failed.status.code == 2
-    assert "the model failed on the batch" in failed.status.message
+    assert "the model failed on this request" in failed.status.message
 
 
 def test_a_collector_that_is_not_there_harms_no_call_and_holds_up_no_stop(

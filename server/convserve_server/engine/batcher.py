@@ -98,7 +98,8 @@ class Batcher:
 
     Rules: rows are counted, not requests. Only requests of equal shape (but for axis 0) share a batch. What does not
     fit stays first in line. A full queue refuses at once. Who cancelled, or whose deadline has passed, is dropped
-    before it costs a run. A failed run fails its own batch only. Safe to call from any number of threads.
+    before it costs a run. A batch that fails is run again request by request, so that only what makes it fail is
+    answered so. Safe to call from any number of threads.
     """
 
     def __init__(
@@ -339,19 +340,12 @@ class Batcher:
                 _check_rows(outputs, size)
         except Exception:
             log.exception("a run of %d rows failed", size)
-            now = self._clock()
-            with self._lock:
-                self._failed_in_a_row += 1
-                in_a_row = self._failed_in_a_row
-                self.statistics.failed_batches += 1
-                self.statistics.failed_requests += sum(part.whole for part in batch)
-                self.statistics.failed_seconds += sum(now - part.submitted for part in batch if part.whole)
-            failure = InferenceFailed(
-                "the model failed on the batch that this request was in; the server's log says why"
-            )
-            for part in batch:
-                _deliver(part, failure)
-            self.vitals.failed(self, in_a_row)
+            if len(batch) > 1 and not self.vitals.failing:
+                # One of them may be what it failed on. By itself it fails alone, and the others are answered.
+                for part in batch:
+                    self._run(instance, slot, [part])
+            else:
+                self._fail(batch)
             return
         finished = self._clock()
         if self._failed_in_a_row:
@@ -369,6 +363,18 @@ class Batcher:
         delivered = self._clock()
         self._pace.ran(size, delivered - started)
         slot.ran(batch, started, instance.gathering_seconds, finished, delivered)
+
+    def _fail(self, batch: list[Part]) -> None:
+        now = self._clock()
+        with self._lock:
+            self._failed_in_a_row += 1
+            in_a_row = self._failed_in_a_row
+            self.statistics.failed_batches += 1
+            self.statistics.failed_requests += sum(part.whole for part in batch)
+            self.statistics.failed_seconds += sum(now - part.submitted for part in batch if part.whole)
+        for part in batch:
+            _deliver(part, InferenceFailed("the model failed on this request; the server's log says why"))
+        self.vitals.failed(self, in_a_row)
 
 
 def _check_rows(outputs: Sequence[Array], rows: int) -> None:

@@ -178,9 +178,45 @@ def test_who_is_past_the_deadline_is_dropped_before_a_run_and_counted() -> None:
     assert batcher.statistics.expired == 1
 
 
+def test_a_request_that_makes_its_batch_fail_harms_nobody_else_in_it(caplog: pytest.LogCaptureFixture) -> None:
+    class Picky(Doubling):
+        def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+            answer = super().run(requests)
+            if any((r[0] > 100).any() for r in requests):
+                raise RuntimeError("the engine said no")
+            return answer
+
+    instance = Picky()
+    batcher = Batcher([instance], Limits())
+    good, bad, other = (send(batcher, rows(n)) for n in (1, 1000, 2))
+    batcher.lead()
+    assert good.rows == [2]
+    assert other.rows == [4]
+    assert isinstance(bad.result, InferenceFailed)
+    assert instance.batches == [[1, 1, 1], [1], [1], [1]], "once more, each alone"
+    assert batcher.statistics.failed_requests == 1
+    assert batcher.counts.requests.count == 2
+
+
+def test_a_model_that_fails_anyway_is_not_run_again_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
+    def during() -> None:
+        raise RuntimeError("the engine said no")
+
+    instance = Doubling(during)
+    batcher = Batcher([instance], Limits())
+    while not batcher.vitals.failing:
+        send(batcher, rows(1))
+        batcher.lead()
+    instance.batches.clear()
+    callers = [send(batcher, rows(n)) for n in (1, 2, 3)]
+    batcher.lead()
+    assert instance.batches == [[1, 1, 1]]
+    assert all(isinstance(c.result, InferenceFailed) for c in callers)
+
+
 def test_a_failed_run_fails_its_own_batch_only_and_the_model_serves_on(caplog: pytest.LogCaptureFixture) -> None:
     def during() -> None:
-        if len(instance.batches) == 1:
+        if len(instance.batches) <= 3:
             raise RuntimeError("the engine said no")
 
     instance = Doubling(during)
@@ -321,16 +357,14 @@ def test_a_split_request_whose_parts_do_not_join_fails_with_a_sentence(caplog: p
     assert "send fewer rows at a time" in str(caller.result)
 
 
-@pytest.mark.parametrize("output", [np.float32(1), np.zeros((1, 1), np.float32), np.zeros((9, 1), np.float32)])
+@pytest.mark.parametrize("output", [np.float32(1), np.zeros((0, 1), np.float32), np.zeros((9, 1), np.float32)])
 def test_outputs_without_a_row_for_each_input_fail_the_batch_and_keep_the_slot(
     output: Array, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Wrong(Doubling):
         def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
-            if not self.batches:
-                super().run(requests)
-                return [np.asarray(output)]
-            return super().run(requests)
+            right = super().run(requests)
+            return right if len(self.batches) > 3 else [np.asarray(output)]
 
     batcher = Batcher([Wrong()], Limits())
     callers = [send(batcher, rows(n)) for n in (1, 2)]
