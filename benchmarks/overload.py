@@ -24,7 +24,7 @@ from benchmarks import machine
 from benchmarks.__main__ import DEFAULT_OUT, _export
 from benchmarks.contenders import convserve
 from benchmarks.curve import svg
-from benchmarks.rounds import infer_question
+from benchmarks.rounds import infer_question, pixel_question
 from benchmarks.servers import Question, Running, running
 
 FACTORS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
@@ -61,7 +61,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that the server is stopped
     args.out.mkdir(parents=True, exist_ok=True)
     repository = args.repository or _export(args.out / "artifacts")
-    question = infer_question(args.rows)
+    question = pixel_question(args.rows) if args.pixels else infer_question(args.rows)
     server = convserve(args.transport, repository, args.server_option)
     cpus = sorted(os.sched_getaffinity(0))
     if args.pin:
@@ -76,6 +76,7 @@ def main() -> int:
     document: dict[str, Any] = {
         "machine": machine.describe(),
         "rows": args.rows,
+        "pixels": args.pixels,
         "pinned": args.pin,
         "deadline_ms": args.deadline * 1e3,
         "capacity": capacity,
@@ -152,6 +153,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=int, default=8, help="rows a request; with 1, the generator needs more than we do"
     )
+    parser.add_argument("--pixels", action="store_true", help="send pixels (uint8), a quarter of the bytes of values")
     parser.add_argument("--deadline", type=float, default=0.25, metavar="SECONDS", help="of each request")
     parser.add_argument("--seconds", type=float, default=5.0, help="at each rate")
     parser.add_argument("--processes", type=int, default=1, help="of the load generator")

@@ -75,6 +75,13 @@ def infer_question(rows: int) -> Question:
     return Question(METHOD, serialized(MODEL, {"input": images}), right)
 
 
+def pixel_question(rows: int) -> Question:
+    """The same, with pixels instead of values: a quarter of the bytes."""
+    usual = infer_question(rows)
+    pixels = np.random.default_rng(0).integers(0, 256, (rows, 32, 32, 3), np.uint8)
+    return Question(METHOD, serialized(MODEL, {"pixels": pixels}), usual.right)
+
+
 ECHO_QUESTION = Question(ECHO_PATH, b"q" * 64, lambda reply: reply == REPLY)
 
 

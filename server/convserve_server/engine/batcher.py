@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 FAIR_SHARE = 8
 """Rows that one instance takes before it leaves what waits to the others."""
+CERTAIN = 2 / 3
+"""Of the time to a deadline, for the estimated wait: estimates err, and an answer that is late is worth nothing."""
 
 
 class Instance(Protocol):
@@ -175,6 +177,7 @@ class Batcher:
             # An empty queue takes any request: a lone one is never refused for what others have cost.
             if self._waiting_rows:
                 self._check_room(rows, waiter.deadline - now)
+                parts[-1].before = self._waiting_rows + rows - parts[-1].rows
             self._queue.extend(parts)
             self._waiting_rows += rows
             self.statistics.requests += 1
@@ -189,7 +192,7 @@ class Batcher:
         wait = self._pace.wait(waiting) if isinstance(self._queue, deque) else 0.0
         if waiting + rows > limits.max_queue_size:
             why = f"the queue takes {limits.max_queue_size}"
-        elif wait + self._pace.run > time_left:
+        elif wait > CERTAIN * (time_left - self._pace.run):
             why = f"take about {wait * 1e3:.0f} ms, but the deadline is in {time_left * 1e3:.0f} ms"
         elif limits.max_queue_time and wait > limits.max_queue_time:
             why = (
@@ -361,7 +364,8 @@ class Batcher:
                 at += part.rows
                 _deliver(part, Answer(rows, started - part.submitted, seconds, started, size))
         delivered = self._clock()
-        self._pace.ran(size, delivered - started)
+        last = batch[-1]
+        self._pace.ran(size, delivered - started, last.before, started - last.submitted)
         slot.ran(batch, started, instance.gathering_seconds, finished, delivered)
 
     def _fail(self, batch: list[Part]) -> None:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 class Part:
     """Rows of one request that are run together: the whole request, unless it is larger than a batch may be."""
 
-    __slots__ = ("inputs", "key", "reply", "rows", "submitted", "waiter", "whole")
+    __slots__ = ("before", "inputs", "key", "reply", "rows", "submitted", "waiter", "whole")
 
     def __init__(
         self,
@@ -31,6 +31,8 @@ class Part:
     ) -> None:
         self.inputs, self.rows, self.key, self.whole = inputs, rows, key, whole
         self.waiter, self.reply, self.submitted = waiter, reply, submitted
+        self.before = 0
+        """Rows that waited when it came."""
 
     @property
     def begun(self) -> bool:
