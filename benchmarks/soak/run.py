@@ -24,6 +24,7 @@ from benchmarks.soak.faults import Target, inflict
 from benchmarks.soak.findings import Findings
 from benchmarks.soak.flatness import Sample, Watch, look
 from benchmarks.soak.pictures import CLASSIFY, Known, classify_request, images
+from benchmarks.soak.pools import fill_pools
 from benchmarks.soak.reloads import Reloader
 
 _PICTURES = 24
@@ -76,6 +77,7 @@ def soak(server: Running, metrics: str, repository: Path, shape: Shape) -> Outco
     plan = Plan(server.address, metrics, shape.threads, shape.seconds, known)
     every = max(0.1, min(10.0, shape.seconds / _SAMPLES))
     with Watch(server.pid, every=every, started=started) as watch, ExitStack() as stack:
+        fill_pools(server.address, Calls(0, known))
         end = started + shape.seconds
         pipes = [_start(stack, plan, n)[1] for n in range(1, shape.clients + 1)]
         channel = stack.enter_context(grpc.insecure_channel(server.address))

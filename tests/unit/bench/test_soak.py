@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -177,8 +178,12 @@ def test_a_server_that_settles_and_stays_is_flat() -> None:
 
 
 def test_memory_that_keeps_growing_is_found() -> None:
-    (sentence,) = growth(samples([100.0 + n / 8 for n in range(40)]), IDLE, IDLE)
+    growing = samples([100.0 + n / 8 for n in range(40)])
+    assert growth(growing, IDLE, IDLE) == [], "of a brief soak, too little to tell"
+    (sentence,) = growth([replace(s, seconds=60 * s.seconds) for s in growing], IDLE, IDLE)
     assert "memory grew by 2.8%" in sentence
+    (sentence,) = growth(samples([100.0 + n / 4 for n in range(40)]), IDLE, IDLE)
+    assert "memory grew by 5.6%" in sentence
 
 
 def test_a_soak_that_is_too_short_to_tell_is_no_success() -> None:
