@@ -11,6 +11,7 @@ import grpc
 import pytest
 from convserve_server.app import App
 from convserve_server.rpc import health, reflection
+from convserve_server.rpc.health import Health
 from convserve_server.settings import Settings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
@@ -247,6 +248,56 @@ def test_too_many_watchers_are_refused_and_the_server_still_says_how_it_is(
     assert check(channel, "") == SERVING
     for stream in streams:
         stream.cancel()
+
+
+def test_watchers_that_never_say_what_they_watch_count_like_the_others(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would hold the threads, and who comes later would wait for one and hear nothing."""
+    monkeypatch.setattr(health, "MOST_WATCHERS", 3)
+    release = threading.Event()
+
+    def silent() -> Iterator[Any]:
+        release.wait(20)
+        yield from ()
+
+    method: Any = channel.stream_stream(f"/{health.SERVICE}/Watch", lambda b: b, lambda b: b)
+    # More than there are threads: 132 in the pool.
+    streams = [method(silent(), timeout=20) for _ in range(140)]
+    wait_until(lambda: sum(not stream.is_active() for stream in streams) == 137)
+    assert {s.code() for s in streams if not s.is_active()} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert check(channel, "") == SERVING
+    release.set()
+    wait_until(lambda: not any(stream.is_active() for stream in streams))
+    silent_ones = [s for s in streams if s.code() is grpc.StatusCode.UNIMPLEMENTED]
+    assert len(silent_ones) == 3
+    assert "none was sent" in silent_ones[0].details()
+
+
+def test_nobody_makes_it_serving_again_while_it_is_withdrawn() -> None:
+    """A model that is loaded just then tells so between any two steps of the withdrawal."""
+    told = Health(["a"])
+    told.set({"": True, "a": True})
+
+    class Interrupting:
+        """The lock, at whose every release somebody says that all is well."""
+
+        def __init__(self, lock: Any) -> None:
+            self._lock, self._inside = lock, False
+
+        def __enter__(self) -> None:
+            self._lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self._lock.release()
+            if not self._inside:
+                self._inside = True
+                told.set({"": True, "a": True})
+                self._inside = False
+
+    told._lock = Interrupting(told._lock)  # type: ignore[assignment]
+    told.withdraw()
+    assert set(told._statuses.values()) == {NOT_SERVING}
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 import threading
 import time
+from typing import cast
 
 import grpc
 import pytest
 from convserve_server.calls import Call, Method
 from convserve_server.load import Load
 from convserve_server.rpc.health import Health
+from convserve_server.transport.carrier import _Carried
 from convserve_server.transport.choice import make_transport
 from convserve_server.transport.listening import TransportSettings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -172,3 +174,12 @@ def test_requests_that_wait_are_bounded_in_bytes_and_all_is_given_back(serve: Se
     release.set()
     wait_until(lambda: load.waiting_bytes == 0)
     assert [f.code() for f in futures].count(grpc.StatusCode.OK) == 10
+
+
+def test_a_call_that_is_over_before_its_request_is_looked_at_holds_no_bytes() -> None:
+    """A caller that cancels just then ends the call between the two, on another thread."""
+    load = Load(100)
+    carried = _Carried(cast(grpc.ServicerContext, None), load)
+    carried.over()
+    assert carried.received(60)
+    assert load.waiting_bytes == 0

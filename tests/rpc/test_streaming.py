@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ import numpy as np
 import pytest
 from convserve_proto import open_inference as oip
 from convserve_server.app import App
+from convserve_server.calls import Call, Code, Method
+from convserve_server.load import Load
+from convserve_server.rpc import streaming
+from convserve_server.rpc.streaming import StreamService
 from support.artifacts import write_picky, write_sum
 from support.requests import SERVICE, infer_request, outputs_of
 from support.servers import running_app
@@ -153,6 +158,39 @@ def test_streams_whose_callers_leave_are_gone_with_their_threads(app: App) -> No
     wait_until(lambda: not any(t.name == "stream-read" for t in threading.enumerate()))
     # The pools keep their threads for the next ones.
     assert threading.active_count() - before <= 10 + 32
+
+
+def test_a_message_that_comes_when_its_caller_is_gone_holds_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was read while as many as may be were in flight, and waited for its turn."""
+    monkeypatch.setattr(streaming, "MOST_IN_FLIGHT", 3)
+    load, held = Load(10_000), list[Call]()
+
+    def hold(payload: bytes, call: Call) -> None:
+        held.append(call)
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    StreamService(Method(f"/{oip.SERVICE}/ModelStreamInfer", hold), load).add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            messages = Messages()
+            replies = stream(channel, messages)
+            for _ in range(10):
+                messages.send(b"x" * 100)
+            wait_until(lambda: len(held) == 3)
+            # The fourth is in the hands of the thread that reads, and is sent before the fifth is asked for.
+            reader = next(t for t in threading.enumerate() if t.name == "stream-read")
+            replies.cancel()
+            messages.end()
+            wait_until(lambda: all(call.abandoned() for call in held))
+            for call in list(held):
+                call.fail(Code.CANCELLED, "gone")
+            wait_until(lambda: not reader.is_alive())
+            assert len(held) == 3
+            assert load.waiting_bytes == 0
+    finally:
+        server.stop(1).wait()
 
 
 def test_a_stop_ends_open_streams_with_a_status_and_is_not_held_up(tmp_path: Path, kind: str) -> None:

@@ -44,8 +44,11 @@ class Health:
 
     def withdraw(self) -> None:
         """Everything is NOT_SERVING from now on, whatever is set later. Watch streams hear so, and stay open."""
-        self.set(dict.fromkeys(self._statuses, False))
-        self._withdrawn = True
+        with self._lock:
+            # At once: between the two, somebody could still say that something is serving, and it would stay so.
+            self._withdrawn = True
+            self._statuses = dict.fromkeys(self._statuses, _NOT_SERVING)
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Everything is NOT_SERVING from now on. Watch streams hear so and are ended: open ones would hold a stop."""
@@ -59,7 +62,9 @@ class Health:
         # So that an overloaded server can still be asked how it is.
         calls = ShortCalls({f"/{SERVICE}/Check": self._check, f"/{SERVICE}/List": self._list}, "health")
         handlers: dict[str, grpc.RpcMethodHandler[bytes, Any]] = {
-            "Watch": grpc.unary_stream_rpc_method_handler(
+            # Takes its request as a stream of one, so that a caller who never sends it counts as a watcher, and those
+            # beyond the limit are refused and do not wait for its thread.
+            "Watch": grpc.stream_stream_rpc_method_handler(
                 with_pool(self._watch, self._streams), None, health_pb2.HealthCheckResponse.SerializeToString
             ),
         }
@@ -80,14 +85,18 @@ class Health:
         reply: bytes = health_pb2.HealthListResponse(statuses=statuses).SerializeToString()
         return reply
 
-    def _watch(self, payload: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
-        service = received(health_pb2.HealthCheckRequest, payload, context).service
+    def _watch(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
         with self._lock:
             refused = self._watching >= MOST_WATCHERS
             self._watching += not refused
         if refused:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MOST_WATCHERS} Watch streams are open already")
         try:
+            payload = next(requests, None)
+            if payload is None:
+                sentence = f"/{SERVICE}/Watch takes exactly one request message, and none was sent"
+                context.abort(grpc.StatusCode.UNIMPLEMENTED, sentence)
+            service = received(health_pb2.HealthCheckRequest, payload, context).service
             if not context.add_callback(self._wake):
                 return
             last: int | None = None

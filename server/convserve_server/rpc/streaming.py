@@ -114,9 +114,13 @@ class _Stream:
                     return
                 call = _StreamCall(self, payload, self._load)
                 with self._lock:
-                    if self._end:
-                        return
-                    self._line.append(call)
+                    ended = bool(self._end)
+                    if not ended:
+                        self._line.append(call)
+                if ended:
+                    # Nobody will answer it: what it holds is given back here.
+                    call.settled()
+                    return
                 if call.held:
                     handler(payload, call)
                 else:

@@ -132,23 +132,33 @@ class Carrier:
 class _Carried:
     """What is to be known of a call while it is open."""
 
-    __slots__ = ("_context", "_load", "_size", "phase")
+    __slots__ = ("_context", "_load", "_lock", "_over", "_size", "phase")
 
     def __init__(self, context: grpc.ServicerContext, load: Load) -> None:
         self._context, self._load = context, load
         self._size = 0
+        self._over = False
+        self._lock = threading.Lock()
         self.phase: Phase | None = "request"
 
     def received(self, size: int) -> bool:
         """The request is there; False where the server holds too many bytes already."""
         if not self._load.take(size):
             return False
-        self._size, self.phase = size, None
+        with self._lock:
+            # A caller that has cancelled just now is over already, and nobody else will give anything back.
+            late = self._over
+            self._size, self.phase = size, None
+        if late:
+            self._load.give_back(size)
         return True
 
     def over(self) -> None:
-        if self._size:
-            self._load.give_back(self._size)
+        """The call is over; comes once, and may come before its request."""
+        with self._lock:
+            self._over, held = True, self._size
+        if held:
+            self._load.give_back(held)
 
     def waits_for_caller(self) -> Phase | None:
         return self.phase
