@@ -79,6 +79,14 @@ class Statistics:
     """Answered after several runs."""
     split_seconds: float = 0.0
 
+    def failed(self, error: ServerError, seconds: float) -> None:
+        """Count a request that was accepted and not answered as it should be."""
+        self.failed_requests += 1
+        self.failed_seconds += seconds
+        self.cancelled += isinstance(error, Cancelled)
+        self.expired += isinstance(error, DeadlineExceeded)
+        self.waited += isinstance(error, WaitedTooLong)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -203,7 +211,8 @@ class Batcher:
         self.statistics.refused += 1
         raise QueueFull(
             f"{waiting} rows are waiting and {why}: the server is overloaded; try again later or send less at a time",
-            wait,
+            # Of a wait that is not known no hint is given: "at once" would be taken at its word.
+            wait or None,
         )
 
     def submit_alone(self, inputs: tuple[Array, ...], reply: Reply) -> None:
@@ -247,8 +256,7 @@ class Batcher:
                     self.statistics.split_requests += 1
                     self.statistics.split_seconds += seconds
                 else:
-                    self.statistics.failed_requests += 1
-                    self.statistics.failed_seconds += seconds
+                    self.statistics.failed(result, seconds)
             reply(result)
 
         return counted
@@ -264,6 +272,16 @@ class Batcher:
             if not self._queue or not self._idle or self._awaiting_company:
                 return False
             instance, slot = self._idle.pop()
+        try:
+            return self._lead(instance, slot, batches)
+        except Exception:
+            # Whatever it was: a slot that is not given back is lost, and with the last one the model answers nobody.
+            with self._lock:
+                self._idle.append((instance, slot))
+            raise
+
+    def _lead(self, instance: Instance, slot: SlotStatistics, batches: int | None) -> bool:
+        """See lead(). Gives the slot back unless it raises."""
         done = 0
         while True:
             with self._lock:
@@ -272,8 +290,8 @@ class Batcher:
                     stop = not self._await_company()
                 batch, dropped = ([], []) if stop else self._take()
                 if not batch:
+                    more = bool(self._queue)
                     self._idle.append((instance, slot))
-                more = bool(self._queue)
             for part, error in dropped:
                 _deliver(part, error)
             if not batch:
@@ -308,13 +326,10 @@ class Batcher:
         while queue:
             part = queue[0]
             if part.waiter.abandoned():
-                self.statistics.cancelled += 1
                 dropped.append((part, Cancelled("the caller cancelled before the request was run")))
             elif part.waiter.deadline <= now:
-                self.statistics.expired += 1
                 dropped.append((part, DeadlineExceeded("the deadline passed before the request was run")))
             elif most_wait and now - part.submitted > most_wait and not part.begun:
-                self.statistics.waited += 1
                 dropped.append(
                     (part, WaitedTooLong(f"the request waited for {most_wait:g} s, and nothing may wait for longer"))
                 )
@@ -325,10 +340,10 @@ class Batcher:
                 rows += part.rows
             queue.popleft()
             self._waiting_rows -= part.rows
-        for part, _ in dropped:
+        for part, error in dropped:
+            # A split request counts once, when it is answered; a look at the model, not at all.
             if part.whole:
-                self.statistics.failed_requests += 1
-                self.statistics.failed_seconds += now - part.submitted
+                self.statistics.failed(error, now - part.submitted)
         if batch:
             self.statistics.batches += 1
             self.statistics.batched_rows += rows

@@ -71,7 +71,13 @@ class Vitals:
             self._fail(f"its last {in_a_row} runs failed")
         else:
             inputs = self._probe
-            self._start(lambda: self._watch(batcher, inputs))
+            try:
+                self._start(lambda: self._watch(batcher, inputs))
+            except RuntimeError:
+                # No thread is to be had now. The next failure asks again.
+                log.exception("%s cannot be probed", self._name)
+                with self._lock:
+                    self._probing = False
 
     def worked(self) -> None:
         """A batch was good, after others that were not."""
@@ -98,28 +104,33 @@ class Vitals:
         """Probe until a probe is good."""
         try:
             while True:
-                result = _run(batcher, inputs)
-                if isinstance(result, Answer):
-                    self.worked()
-                    return
-                # One that waited too long was not run, and says nothing.
-                if isinstance(result, InferenceFailed):
-                    self._fail(f"its runs fail, and so does a run of the input that it was warmed with: {result}")
-                if self._pause(PROBE_SECONDS):
+                if isinstance(_run(batcher, inputs, self._judge), Answer) or self._pause(PROBE_SECONDS):
                     return
         finally:
             with self._lock:
                 self._probing = False
 
+    def _judge(self, result: Answer | ServerError) -> None:
+        if isinstance(result, Answer):
+            self.worked()
+        # One that waited too long was not run, and says nothing.
+        elif isinstance(result, InferenceFailed):
+            self._fail(f"its runs fail, and so does a run of the input that it was warmed with: {result}")
 
-def _run(batcher: Probed, inputs: tuple[Array, ...]) -> Answer | ServerError:
-    """What came of a probe."""
+
+def _run(
+    batcher: Probed, inputs: tuple[Array, ...], judge: Callable[[Answer | ServerError], None]
+) -> Answer | ServerError:
+    """What came of a probe. It is judged as it comes: who leads for the probe may then run others' rows for long."""
     results: list[Answer | ServerError] = []
     done = threading.Event()
 
     def reply(result: Answer | ServerError) -> None:
         results.append(result)
-        done.set()
+        try:
+            judge(result)
+        finally:
+            done.set()
 
     batcher.submit_alone(inputs, reply)
     batcher.lead()

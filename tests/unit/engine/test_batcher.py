@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from convserve_server.engine.batcher import Batcher, Limits
 from convserve_server.engine.model import Answer, Array
+from convserve_server.engine.vitals import Vitals
 from convserve_server.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -394,3 +395,27 @@ def test_a_model_without_a_batch_axis_does_not_wait_for_company() -> None:
     caller = send(batcher, rows(1))
     batcher.lead()
     assert caller.rows == [2]
+
+
+def test_a_slot_is_given_back_whatever_happens_to_who_leads() -> None:
+    class Raising(Vitals):
+        def failed(self, batcher: object, in_a_row: int) -> None:
+            raise MemoryError
+
+    runs: list[int] = []
+
+    class Once(Doubling):
+        def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+            runs.append(len(requests))
+            if len(runs) == 1:
+                raise RuntimeError("no")
+            return super().run(requests)
+
+    batcher = Batcher([Once()], Limits(), vitals=Raising("it", None))
+    failed = send(batcher, rows(1))
+    with pytest.raises(MemoryError):
+        batcher.lead()
+    assert isinstance(failed.result, InferenceFailed)
+    answered = send(batcher, rows(2))
+    batcher.lead()
+    assert answered.rows == [4]

@@ -66,3 +66,14 @@ def test_a_split_request_is_one_request() -> None:
     assert batcher.statistics.split_seconds == 3.0
     assert {size: d.count for size, d in batcher.counts.batches.items()} == {2: 2, 1: 1}
     assert (batcher.counts.rows, batcher.counts.requests.count) == (5, 0)
+
+
+def test_a_split_request_that_is_dropped_is_one_that_expired_and_nobody_who_cancelled() -> None:
+    now = [0.0]
+    batcher = Batcher([Doubling()], Limits(max_batch_size=2), clock=lambda: now[0])
+    caller = send(batcher, rows(*range(10)), Caller(deadline=1.0))
+    now[0] = 2.0
+    batcher.lead()
+    assert isinstance(caller.result, DeadlineExceeded)
+    told = batcher.statistics
+    assert (told.expired, told.cancelled, told.failed_requests) == (1, 0, 1)

@@ -158,3 +158,45 @@ def test_nobody_probes_a_model_that_is_gone(caplog: pytest.LogCaptureFixture) ->
     vitals.close()
     scene.probe()  # would go on for ever
     assert "it is not ready" in caplog.text
+
+
+def test_a_probe_that_fails_is_believed_though_callers_keep_its_leader_busy() -> None:
+    """Whoever probes leads, and under load there is always more to run."""
+    seen: list[str] = []
+
+    class Busy(Fragile):
+        def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
+            seen.append(scene.vitals.failing)
+            if len(seen) < 20:
+                send(scene.batcher, rows(1))
+            return super().run(requests)
+
+    scene = Scene()
+    scene.instance = busy = Busy()
+    scene.batcher = Batcher([busy], Limits(max_batch_size=8), vitals=scene.vitals)
+    busy.broken = True
+    scene.fail(1, value=1)
+    assert len(scene.threads) == 1
+    assert len(seen) == 20
+    seen.clear()
+    scene.probe()
+    assert seen[0] == ""
+    assert all("warmed with" in failing for failing in seen[1:])
+
+
+def test_where_no_thread_is_to_be_had_for_a_probe_the_model_serves_on_and_is_asked_later() -> None:
+    scene = Scene()
+    starts = [scene.threads.append, None]
+
+    def start(target: Callable[[], None]) -> None:
+        begin = starts.pop()
+        if begin is None:
+            raise RuntimeError("can't start new thread")
+        begin(target)
+
+    scene.vitals._start = start
+    scene.fail()
+    assert scene.threads == []
+    scene.fail(1)
+    assert len(scene.threads) == 1
+    assert scene.call(1).rows == [2]

@@ -151,3 +151,12 @@ def test_a_server_that_was_stopped_for_an_hour_does_not_believe_that_waits_take_
     pace.ran(1, 0.1, 0, 0.0)
     pace.ran(1, 0.1, 1, 3600.0)
     assert pace.wait(1) < 0.2
+
+
+def test_where_the_wait_is_not_known_no_hint_of_it_is_given() -> None:
+    """It would be 1 ms, at which callers would try again."""
+    batcher = Batcher([Doubling()], Limits(max_queue_size=2))
+    send(batcher, rows(1, 2))
+    with pytest.raises(QueueFull) as caught:
+        send(batcher, rows(3))
+    assert caught.value.retry_after is None
