@@ -94,8 +94,8 @@ def test_the_urgent_go_first(app: App, channel: grpc.Channel) -> None:
     model: Any = app.repository.find("sum")
     with Busy(app, "sum"):
         for number, level in enumerate([0, 9, 1]):
-            # Of 40 rows, so that no two fit into one run.
-            array = np.ones((40, 2), np.float32)
+            # Of 20 rows, so that no two fit into one run of 32.
+            array = np.ones((20, 2), np.float32)
             message = infer_request("sum", {"a": array, "b": array})
             if level:
                 message.parameters["priority"].uint64_param = level
@@ -108,7 +108,7 @@ def test_the_urgent_go_first(app: App, channel: grpc.Channel) -> None:
             future.add_done_callback(note)
             futures.append(future)
             limit = time.monotonic() + 10
-            while model.batcher.waiting_rows < 40 * (number + 1):
+            while model.batcher.waiting_rows < 20 * (number + 1):
                 assert time.monotonic() < limit
                 time.sleep(0.01)
     # One batch at a time: answers that are sent one after the other may be noted in another order.
