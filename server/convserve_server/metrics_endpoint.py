@@ -58,6 +58,9 @@ class _Server(ThreadingHTTPServer):
 def _handler(
     metrics: Callable[[], bytes], ready: Callable[[], bool], profile: ProfilePage | None
 ) -> type[BaseHTTPRequestHandler]:
+    pages = ["/metrics", "/healthz", "/readyz", *([] if profile is None else [PATH])]
+    there_are = f"there are {', '.join(pages[:-1])} and {pages[-1]}\n".encode()
+
     class Handler(BaseHTTPRequestHandler):
         timeout = 10  # seconds that a client may take to ask
 
@@ -72,7 +75,7 @@ def _handler(
             elif path == PATH and profile is not None:
                 self._answer(*profile(query, self.headers.get("Authorization")))
             else:
-                self._answer(404, b"there are /metrics, /healthz and /readyz\n")
+                self._answer(404, there_are)
 
         def _answer(self, status: int, body: bytes, kind: str = _TEXT) -> None:
             self.send_response(status)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from convserve_server.errors import InvalidSettings
+from convserve_server.option_values import address, count, for_core, names, positive, seconds, yes_or_no
 
 PREFIX = "CONVSERVE_"
 
@@ -36,37 +37,6 @@ class Option:
         return PREFIX + self.name.upper()
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError("a whole number above 0")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError("a whole number, 0 or more")
-    return number
-
-
-def _yes_or_no(text: str) -> bool:
-    if text.lower() not in ("yes", "no", "true", "false", "1", "0"):
-        raise ValueError("yes or no")
-    return text.lower() in ("yes", "true", "1")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1e6:
-        raise ValueError("seconds, 0 or more")
-    return number
-
-
 OPTIONS = (
     Option("repository", Path("artifacts"), "folder with the models, laid out as NAME/VERSION/", Path),
     Option(
@@ -75,17 +45,17 @@ OPTIONS = (
         "none (what is there at the start), poll (what is there at any time), explicit (what callers load and unload)",
         choices=("none", "poll", "explicit"),
     ),
-    Option("poll_seconds", 5.0, "seconds between two looks at the repository in mode poll", _seconds),
-    Option("load_model", (), "models to load at the start in mode explicit, with commas; * is all", _names),
+    Option("poll_seconds", 5.0, "seconds between two looks at the repository in mode poll", seconds),
+    Option("load_model", (), "models to load at the start in mode explicit, with commas; * is all", names),
     Option(
         "allow_unverified",
         False,
         "serve models that have no manifest: nothing says that they are what was exported",
-        _yes_or_no,
+        yes_or_no,
         switch=True,
     ),
     Option("require_public_key", None, "PEM file; serve only artifacts that its owner has signed", Path),
-    Option("listen", "127.0.0.1:8001", "HOST:PORT to serve on; port 0 takes a free one"),
+    Option("listen", "127.0.0.1:8001", "HOST:PORT to serve on; port 0 takes a free one", address),
     Option("tls_certificate", None, "PEM file with the server's certificate and its chain; serves TLS only", Path),
     Option("tls_key", None, "PEM file with the certificate's private key", Path),
     Option("tls_client_ca", None, "PEM file; let in only callers with a certificate that one of these signed", Path),
@@ -94,7 +64,7 @@ OPTIONS = (
         "health_without_token",
         True,
         "with --tokens: let probes without a token ask whether the server lives and is ready",
-        _yes_or_no,
+        yes_or_no,
         switch=True,
     ),
     Option("make_token", None, "make a token with this name, print its lines for --tokens, and exit"),
@@ -110,8 +80,8 @@ OPTIONS = (
         "auto (the fastest variant that passed its gates on hardware like this), fp32, fp16, or int8",
         choices=("auto", "fp32", "fp16", "int8"),
     ),
-    Option("instances", 0, "batches of a model that may run at the same time; 0 chooses by the CPUs", _count),
-    Option("threads", 0, "CPU threads of one run; 0 chooses by the CPUs", _count),
+    Option("instances", 0, "batches of a model that may run at the same time; 0 chooses by the CPUs", count),
+    Option("threads", 0, "CPU threads of one run; 0 chooses by the CPUs", count),
     Option(
         "cuda_conv_search",
         "heuristic",
@@ -119,30 +89,31 @@ OPTIONS = (
         choices=("heuristic", "exhaustive", "default"),
     ),
     Option(
-        "cuda_tf32", False, "let CUDA round factors to 10 bits: faster, not what was verified", _yes_or_no, switch=True
+        "cuda_tf32", False, "let CUDA round factors to 10 bits: faster, not what was verified", yes_or_no, switch=True
     ),
-    Option("cuda_graphs", False, "try CUDA graphs, keep those that are right and faster", _yes_or_no, switch=True),
-    Option("max_batch_size", 32, "rows in one run; larger requests are split and answered as one", _positive),
-    Option("max_queue_size", 1024, "rows of a model that may wait; more are refused", _positive),
-    Option("max_request_rows", 1024, "rows that one request may have", _positive),
-    Option("max_queue_delay", 0.0, "seconds that a batch which is not full waits for company", _seconds),
+    Option("cuda_graphs", False, "try CUDA graphs, keep those that are right and faster", yes_or_no, switch=True),
+    Option("max_batch_size", 32, "rows in one run; larger requests are split and answered as one", positive),
+    Option("max_queue_size", 1024, "rows of a model that may wait; more are refused", positive),
+    Option("max_request_rows", 1024, "rows that one request may have", positive),
+    Option("max_queue_delay", 0.0, "seconds that a batch which is not full waits for company", seconds),
+    Option("max_queue_time", 0.0, "seconds that a request may wait for its run; 0 is as long as its deadline", seconds),
+    Option("max_message_bytes", 64 << 20, "size limit of a request and of a reply", for_core),
+    Option("max_decode_time", 10.0, "seconds that decoding the pictures of a request may take, by estimate", seconds),
+    Option("max_waiting_bytes", 512 << 20, "bytes of requests not answered yet; more are refused", positive),
+    Option("max_calls", 1024, "calls in flight; more are refused", positive),
     Option(
-        "max_queue_time", 0.0, "seconds that a request may wait for its run; 0 is as long as its deadline", _seconds
+        "max_transfer_time",
+        60.0,
+        "seconds for a request to arrive and for an answer to be taken; 0 is for ever",
+        seconds,
     ),
-    Option("max_message_bytes", 64 << 20, "size limit of a request and of a reply", _positive),
-    Option("max_decode_time", 10.0, "seconds that decoding the pictures of a request may take, by estimate", _seconds),
-    Option("max_waiting_bytes", 512 << 20, "bytes of requests not answered yet; more are refused", _positive),
-    Option("max_calls", 1024, "calls in flight; more are refused", _positive),
-    Option(
-        "max_transfer_time", 60.0, "seconds for a request to arrive and for an answer to be taken; 0 ever", _seconds
-    ),
-    Option("max_connections", 512, "connections; more are closed as they come", _positive),
-    Option("max_streams", 10_000, "calls in flight of one connection, which clients keep to by themselves", _positive),
-    Option("max_header_bytes", 16 << 10, "size limit of the metadata of a call", _positive),
-    Option("min_ping_interval", 10.0, "seconds between pings of a client; who pings more is disconnected", _seconds),
-    Option("keepalive", 60.0, "seconds of silence after which the server asks if a client lives; 0 never", _seconds),
-    Option("max_connection_idle", 0.0, "seconds without calls after which a connection is closed; 0 never", _seconds),
-    Option("max_connection_age", 0.0, "seconds after which a connection is to be made anew; 0 never", _seconds),
+    Option("max_connections", 512, "connections; more are closed as they come", positive),
+    Option("max_streams", 10_000, "calls in flight of one connection, which clients keep to by themselves", for_core),
+    Option("max_header_bytes", 16 << 10, "size limit of the metadata of a call", for_core),
+    Option("min_ping_interval", 10.0, "seconds between pings of a client; who pings more is disconnected", seconds),
+    Option("keepalive", 60.0, "seconds of silence after which the server asks if a client lives; 0 never", seconds),
+    Option("max_connection_idle", 0.0, "seconds without calls after which a connection is closed; 0 never", seconds),
+    Option("max_connection_age", 0.0, "seconds after which a connection is to be made anew; 0 never", seconds),
     Option(
         "transport",
         "auto",
@@ -153,37 +124,42 @@ OPTIONS = (
         "tune",
         False,
         "measure a few settings on this machine, print the best and exit; takes less than a minute",
-        _yes_or_no,
+        yes_or_no,
         switch=True,
     ),
-    Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", _positive),
-    Option("metrics", None, "HOST:PORT for Prometheus (/metrics) and for probes over HTTP (/healthz, /readyz)"),
+    Option("workers", 1, "processes that serve on one port and share the CPUs (Linux)", positive),
+    Option(
+        "metrics",
+        None,
+        "HOST:PORT for Prometheus (/metrics) and for probes over HTTP (/healthz, /readyz)",
+        address,
+    ),
     Option(
         "profiling",
         False,
         "serve /debug/profile beside the metrics: where the time goes; with --tokens, for scope administer",
-        _yes_or_no,
+        yes_or_no,
         switch=True,
     ),
     Option(
         "traces",
         False,
         "export OpenTelemetry traces; its OTEL_* variables say where to and how many",
-        _yes_or_no,
+        yes_or_no,
         switch=True,
     ),
     Option(
         "pre_stop_delay",
         0.0,
         "seconds between not ready and no new calls at a stop: callers hear of it first",
-        _seconds,
+        seconds,
     ),
-    Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", _seconds),
+    Option("grace", 10.0, "seconds that accepted calls may take to finish at a stop", seconds),
     Option("trace_file", None, "file that traces are appended to, once a TraceSetting call turns them on", Path),
     Option("port_file", None, "file to write the port to once the server is ready", Path),
     Option("log_level", "info", "how much to log", choices=("debug", "info", "warning", "error")),
     Option("log_format", "text", "text (for people) or json (an object a line)", choices=("text", "json")),
-    Option("log_requests", False, "a line of the log for each call, when it has ended", _yes_or_no, switch=True),
+    Option("log_requests", False, "a line of the log for each call, when it has ended", yes_or_no, switch=True),
 )
 
 
@@ -248,10 +224,18 @@ class Settings:
             raise TypeError(f"unknown settings: {', '.join(values)}")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """What is wrong, and nothing else: the usage of so many options would hide it."""
+        self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line, with every option's variable and default in its help."""
-    command = argparse.ArgumentParser(
+    command = _Parser(
         prog="convserve-server",
+        # What is short for one option today may be short for two tomorrow.
+        allow_abbrev=False,
         description="Serve exported networks over gRPC. Every option is also an environment variable.",
     )
     command.add_argument("--version", action="version", version=f"convserve {metadata.version('convserve')}")
@@ -285,4 +269,4 @@ def _value(option: Option, source: str, text: str) -> Any:
     try:
         return option.parse(text)
     except ValueError as error:
-        raise InvalidSettings(f"{source} is '{text}'; {option.help} ({error})") from None
+        raise InvalidSettings(f"{source} is '{text}'; it takes {error}: {option.help}") from None

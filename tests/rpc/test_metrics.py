@@ -94,6 +94,7 @@ def test_probes_over_http(app: App) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         get(app, "/")
     assert refused.value.code == 404
+    assert refused.value.read() == b"there are /metrics, /healthz and /readyz\n"
     refused.value.close()
 
 

@@ -38,6 +38,12 @@ def test_the_threads_of_a_running_server_are_in_its_profile(app: App) -> None:
     assert "loop-0" in [profile["name"] for profile in told["profiles"]]
 
 
+def test_the_page_is_among_those_that_there_are(app: App) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{app.metrics_port}/", timeout=20)
+    assert refused.value.read() == b"there are /metrics, /healthz, /readyz and /debug/profile\n"
+
+
 def test_the_profile_of_workers_names_each(app: App) -> None:
     assert app.metrics_port is not None
     status, body, _ = ProfilePage(take=of_workers(lambda: {2: app.metrics_port or 0}))("seconds=0.2", None)

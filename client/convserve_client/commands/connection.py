@@ -50,4 +50,7 @@ def _token(args: argparse.Namespace) -> str | None:
     try:
         return str(args.token_file.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise BadUsage(f"{args.token_file}: the token cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadUsage(
+            f"--token-file {args.token_file} cannot be read: {reason}; give a file that holds a token"
+        ) from error

@@ -12,18 +12,20 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from convserve_server.observe.profile import Stacks, collapsed, from_collapsed, sample, speedscope
+from convserve_server.observe.safe_text import safe
 
 PATH = "/debug/profile"
 LONGEST = 60.0
 """Seconds."""
 FASTEST = 1000.0
 """Looks a second."""
+_LONGEST_QUERY = 200
 _PATIENCE = 10.0
 """Seconds that a worker may take longer than it was asked to."""
 
 _HELP = (
-    f"{PATH}?seconds=5&rate=100&format=collapsed: seconds above 0 and up to {LONGEST:g}, looks a second above 0 and up "
-    f"to {FASTEST:g}, format collapsed or speedscope"
+    f"it takes seconds (above 0, up to {LONGEST:g}), rate (looks a second, above 0, up to {FASTEST:g}) and format "
+    f"(collapsed or speedscope), such as {PATH}?seconds=5&rate=100&format=collapsed"
 )
 
 Refusal = tuple[int, str]
@@ -71,7 +73,7 @@ class ProfilePage:
         try:
             wish = _wish(query)
         except ValueError:
-            return _said((400, _HELP))
+            return _said((400, f"the query is '{safe(query, _LONGEST_QUERY)}'; {_HELP}"))
         if not self._busy.acquire(blocking=False):
             return _said((409, "another profile is being taken; wait for its end"))
         try:

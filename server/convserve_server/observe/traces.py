@@ -19,7 +19,9 @@ from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_ENDPOINT,
     OTEL_EXPORTER_OTLP_PROTOCOL,
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
     OTEL_EXPORTER_OTLP_TRACES_PROTOCOL,
     OTEL_RESOURCE_ATTRIBUTES,
     OTEL_SERVICE_NAME,
@@ -48,6 +50,7 @@ _FAILINGS = (
     Code.UNAVAILABLE,
     Code.DATA_LOSS,
 )
+_DEFAULTS = {"otlp_proto_grpc": "http://localhost:4317", "otlp_proto_http": "http://localhost:4318"}
 _PROTOCOLS = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -171,5 +174,14 @@ def _exporter() -> SpanExporter:
         )
     kind: Any = found.load()
     exporter: SpanExporter = kind()
-    log.info("traces go to %s", safe(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", f"the default of {name}"), 200))
+    log.info("traces go to %s", safe(_destination(name), 200))
     return exporter
+
+
+def _destination(exporter: str) -> str:
+    told = os.environ.get(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) or os.environ.get(OTEL_EXPORTER_OTLP_ENDPOINT)
+    if exporter not in _DEFAULTS:
+        return f"the exporter {exporter}"
+    return (
+        told or f"{_DEFAULTS[exporter]}, OpenTelemetry's default: OTEL_EXPORTER_OTLP_ENDPOINT names another collector"
+    )

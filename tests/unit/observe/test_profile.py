@@ -102,7 +102,15 @@ def test_the_page_gives_either_format() -> None:
 def test_what_cannot_be_asked_for_is_refused_with_what_can(query: str) -> None:
     status, body, _ = ProfilePage(take=lambda wish, authorization: SEEN)(query, None)
     assert status == 400
+    assert f"the query is '{query}'".encode() in body
     assert b"/debug/profile?seconds=5" in body
+
+
+def test_a_query_is_told_in_one_line_of_bounded_length() -> None:
+    _, body, _ = ProfilePage(take=lambda wish, authorization: SEEN)("\x1b" + "x" * 100_000, None)
+    assert body.count(b"\n") == 1
+    assert b"\x1b" not in body
+    assert len(body) < 1000
 
 
 def test_one_profile_at_a_time() -> None:

@@ -161,3 +161,26 @@ def test_an_exporter_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon")
     with pytest.raises(InvalidSettings, match="finds no exporter 'carrier-pigeon'"):
         traces.tracing_by_environment()
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "traces go to http://localhost:4317, OpenTelemetry's default"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317"}, "traces go to http://collector:4317"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:1", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://traces:2"},
+            "traces go to http://traces:2",
+        ),
+    ],
+)
+def test_where_traces_go_is_said(
+    variables: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with caplog.at_level("INFO", logger=traces.log.name):
+        traces.tracing_by_environment().close()
+    assert any(message.startswith(said) for message in caplog.messages)

@@ -82,17 +82,43 @@ def test_every_setting_is_declared_as_an_attribute() -> None:
     ("arguments", "sentence"),
     [
         (["--provider", "tpu"], "--provider is 'tpu'; it takes auto, cpu, cuda"),
-        (["--max-batch-size", "0"], "--max-batch-size is '0'"),
-        (["--max-batch-size", "many"], "--max-batch-size is 'many'"),
-        (["--grace", "-1"], "--grace is '-1'"),
-        (["--grace", "nan"], "--grace is 'nan'"),
-        (["--threads", "-2"], "--threads is '-2'"),
+        (["--max-batch-size", "0"], "--max-batch-size is '0'; it takes a whole number above 0: rows in one run"),
+        (["--max-batch-size", "many"], "--max-batch-size is 'many'; it takes a whole number above 0"),
+        (["--max-calls", "1e3"], "--max-calls is '1e3'; it takes a whole number above 0"),
+        (["--max-calls", "9" * 5000], "--max-calls is '999"),
+        (["--grace", "-1"], "--grace is '-1'; it takes seconds, from 0 to less than 1,000,000: seconds that"),
+        (["--grace", "nan"], "--grace is 'nan'; it takes seconds"),
+        (["--grace", "inf"], "--grace is 'inf'; it takes seconds"),
+        (["--grace", "soon"], "--grace is 'soon'; it takes seconds"),
+        (["--threads", "-2"], "--threads is '-2'; it takes a whole number, 0 or more"),
+        (
+            ["--max-message-bytes", "2147483648"],
+            "--max-message-bytes is '2147483648'; it takes a whole number from 1 to",
+        ),
+        (["--max-header-bytes", "2147483648"], "--max-header-bytes is '2147483648'; it takes a whole number from 1 to"),
+        (["--max-streams", "2147483648"], "--max-streams is '2147483648'; it takes a whole number from 1 to"),
+        (["--log-requests", "maybe"], "--log-requests is 'maybe'; it takes yes or no: a line of the log"),
+        (["--listen", "8001"], "--listen is '8001'; it takes HOST:PORT, such as 127.0.0.1:8001"),
+        (["--listen", ":8001"], "--listen is ':8001'; it takes HOST:PORT"),
+        (["--metrics", "127.0.0.1:65536"], "--metrics is '127.0.0.1:65536'; it takes HOST:PORT"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(arguments: list[str], sentence: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
         read_settings(arguments, {})
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("arguments", [["--no-such-option"], ["--max-cal", "5"], ["--grace"]])
+def test_an_option_that_there_is_not_is_a_line_that_says_where_to_look(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        read_settings(arguments, {})
+    assert caught.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert arguments[0] in line
+    assert line.endswith("--help lists the options")
 
 
 def test_a_bad_variable_is_named_as_the_variable() -> None:

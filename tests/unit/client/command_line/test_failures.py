@@ -87,6 +87,15 @@ def test_a_token_comes_from_a_file_or_the_environment(
     ]
 
 
+def test_a_token_file_that_cannot_be_read_is_named_with_the_reason(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name, reason in (("absent", "No such file or directory"), ("binary", "it is no text")):
+        assert run("models", "--token-file", tmp_path / name) == 2
+        assert f"--token-file {tmp_path / name} cannot be read: {reason}; give" in capsys.readouterr().err
+
+
 def test_an_interrupt_ends_with_130_without_a_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
