@@ -20,7 +20,7 @@ SHORTEST_SECRET = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _SECRET = re.compile(r"[!-~]+")  # printable ASCII without the space
-_PLACE = re.compile(r"\(at (.*)\)$")
+_PLACE = re.compile(r"\(at (line \d+, column \d+|end of document)\)$")
 _ENTRY = {"sha256", "secret", "scopes"}
 
 
@@ -32,6 +32,8 @@ def parse_tokens(text: str) -> Tokens:
         # The rest of the error may quote what stands there.
         place = _PLACE.search(str(error))
         raise ValueError(f"it is no TOML: see {place[1] if place else 'its end'}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply for a list of tokens") from None
     tables = document.pop("tokens", None)
     if document or not isinstance(tables, dict) or not tables:
         raise ValueError("it must have one table a token, [tokens.NAME], and nothing else")

@@ -1,4 +1,4 @@
-"""Looks at the repository again and again, so that what is exported is served without anybody saying so."""
+"""Looks at files again and again, so that what has changed is in force without anybody saying so."""
 
 from __future__ import annotations
 
@@ -30,4 +30,4 @@ class Poller:
             try:
                 self._refresh()
             except Exception:
-                log.exception("the repository could not be looked at; trying again in %g s", self._seconds)
+                log.exception("a look at the files that are followed failed; trying again in %g s", self._seconds)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from convserve_server.observe.asking import ask
 from convserve_server.observe.profile import Stacks, collapsed, from_collapsed, sample, speedscope
 from convserve_server.observe.safe_text import safe
 
@@ -106,16 +105,14 @@ def of_workers(ports: Callable[[], Mapping[int, int]]) -> Take:
 
 
 def _fetch(port: int, wish: Wish, authorization: str | None) -> Stacks:
-    url = f"http://127.0.0.1:{port}{PATH}?seconds={wish.seconds}&rate={wish.rate}"
-    request = urllib.request.Request(url, headers={"Authorization": authorization} if authorization else {})
+    path = f"{PATH}?seconds={wish.seconds}&rate={wish.rate}"
     try:
-        with urllib.request.urlopen(request, timeout=wish.seconds + _PATIENCE) as answer:
-            return from_collapsed(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        with error:
-            raise Unavailable((error.code, error.read().decode().strip())) from None
+        status, text = ask(port, path, wish.seconds + _PATIENCE, authorization)
+        if status == 200:
+            return from_collapsed(text)
     except (OSError, ValueError) as error:
         raise Unavailable((502, f"a worker does not tell its profile: {error}")) from error
+    raise Unavailable((status, text.strip()))
 
 
 def _said(refusal: Refusal) -> tuple[int, bytes, str]:

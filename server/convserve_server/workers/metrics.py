@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -13,10 +12,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from convserve_server.observe.asking import ask
+
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds that a worker may take to tell its metrics."""
+READY_PATIENCE = 0.5
+"""Seconds that a worker may take to say whether it is ready: probes give up after one."""
 _NOT_ADDED: dict[str, Callable[[Iterable[float]], float]] = {
     "convserve_model_info": max,
     "convserve_workers": max,
@@ -40,16 +43,17 @@ class _Family:
 class WorkerMetrics:
     """What all workers have counted. Counts of workers that have ended stay in the sums, so that these never fall.
 
-    Safe to use from several threads. ``fetch`` gets a worker's text by its port.
+    Safe to use from several threads. ``fetch`` gets a worker's text by its port, ``ready`` whether it is.
     """
 
-    def __init__(self, fetch: Callable[[int], str] | None = None) -> None:
-        self._fetch = fetch or _fetch
+    def __init__(self, fetch: Callable[[int], str] | None = None, ready: Callable[[int], bool] | None = None) -> None:
+        self._fetch, self._ask_ready = fetch or _fetch, ready or _ready
         self._ports: dict[int, int] = {}
         self._last: dict[int, list[Metric]] = {}
         self._ended: list[Metric] = []
         self._restarts = 0
         self._lock = threading.Lock()
+        self._scraping = threading.Lock()
 
     def serving(self, worker: int, port: int) -> None:
         """A worker tells its metrics at this port from now on."""
@@ -60,6 +64,16 @@ class WorkerMetrics:
         """Where each worker tells its metrics."""
         with self._lock:
             return dict(self._ports)
+
+    def serves(self) -> bool:
+        """Whether a worker answers inference calls now. One that does not say so in time is believed to."""
+        return any(self._says_ready(port) for port in self.ports().values())
+
+    def _says_ready(self, port: int) -> bool:
+        try:
+            return self._ask_ready(port)
+        except OSError:
+            return True
 
     def restarted(self) -> None:
         """A worker is started in place of one that ended."""
@@ -79,6 +93,17 @@ class WorkerMetrics:
 
     def text(self) -> bytes:
         """The sums over all workers, in Prometheus's text format."""
+        # One at a time: what was fetched first and noted last would look as if the counts had fallen, and be added.
+        with self._scraping:
+            self._fetch_all()
+        with self._lock:
+            families = list(_merged([self._ended, *self._last.values()]))
+            restarts = CounterMetricFamily("convserve_worker_restarts", "Workers started again.", self._restarts)
+        registry = CollectorRegistry()
+        registry.register(_Given([*families, restarts]))
+        return generate_latest(registry)
+
+    def _fetch_all(self) -> None:
         for worker, port in self.ports().items():
             try:
                 told = list(text_string_to_metric_families(self._fetch(port)))
@@ -90,12 +115,6 @@ class WorkerMetrics:
                     # A model that was loaded anew counts from 0 again.
                     self._keep(_fallen(self._last.get(worker, []), told))
                     self._last[worker] = told
-        with self._lock:
-            families = list(_merged([self._ended, *self._last.values()]))
-            restarts = CounterMetricFamily("convserve_worker_restarts", "Workers started again.", self._restarts)
-        registry = CollectorRegistry()
-        registry.register(_Given([*families, restarts]))
-        return generate_latest(registry)
 
 
 class _Given(Collector):
@@ -149,5 +168,8 @@ def _without_bound(labels: dict[str, str]) -> frozenset[tuple[str, str]]:
 
 
 def _fetch(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
-        return str(answer.read().decode())
+    return ask(port, "/metrics", PATIENCE)[1]
+
+
+def _ready(port: int) -> bool:
+    return ask(port, "/readyz", READY_PATIENCE)[0] == 200

@@ -110,8 +110,13 @@ class Supervisor:
             endpoint.stop()
 
     def _anyone_serves(self) -> bool:
-        """Whether to send calls here: all were ready once, and while one is started again the others serve."""
-        return self._ready and not self._stopping and any(slot.stage is Stage.SERVING for slot in self._slots)
+        """Whether to send calls here: all have served once, and while one is started again the others do.
+
+        One that serves may still be without a model that works, so each is asked.
+        """
+        if self._metrics is None or not self._ready or self._stopping:
+            return False
+        return any(slot.stage is Stage.SERVING for slot in self._slots) and self._metrics.serves()
 
     def _start(self, slot: Slot) -> None:
         if self._metrics is not None and slot.starts:

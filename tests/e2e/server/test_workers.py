@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -274,6 +275,19 @@ def test_metrics_and_probes_speak_for_all_workers_and_counts_never_fall(tmp_path
         kill(processes(running)[1], signal.SIGKILL)
         until(lambda: running.log.read_text().count("worker 1: listening") == 2, "it was started again")
         assert rows() == before + len(channels)
+        assert running.stop() == 0
+
+
+def test_workers_without_a_model_are_not_ready_whatever_their_parent_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    with server(tmp_path, "--metrics", "127.0.0.1:0", "--repository-mode", "poll") as running:
+        until(lambda: re.search(r"INFO +ready", running.log.read_text()) is not None, "they serve")
+        found = re.search(r"INFO +metrics at port (\d+)", running.log.read_text())
+        assert found
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/readyz", timeout=10)
+        with caught.value as answer:
+            assert answer.code == 503
         assert running.stop() == 0
 
 

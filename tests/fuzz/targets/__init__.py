@@ -16,6 +16,7 @@ NAMES = (
     "services",
     "manifests",
     "configs",
+    "tokens",
     "replies",
 )
 

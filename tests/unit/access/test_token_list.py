@@ -37,6 +37,8 @@ def test_a_token_is_given_by_its_secret_or_by_the_digest_of_it() -> None:
         (f'[tokens.web]\nsecret = "{SECRET}', "it is no TOML: see "),
         (f"[tokens.web]\nsecret = {SECRET}\n{SCOPES}", "it is no TOML: see line 2, column"),
         (f'[tokens.web]\nsecret = "{SECRET}"\n{SCOPES}\n[tokens.web]', "it is no TOML"),
+        (f'[tokens."(at {SECRET}"]\nx = 1\n[tokens."(at {SECRET}"]', "it is no TOML: see line 3, column"),
+        ("a = " + "[" * 20_000, "nested too deeply"),
         (f'[tokens."a b"]\nsecret = "{SECRET}"\n{SCOPES}', "the name of token 1 must be"),
         (f'[tokens."a\\nb"]\nsecret = "{SECRET}"\n{SCOPES}', "the name of token 1 must be"),
         (f'[tokens.web]\nsecret = "{SECRET}"', "token 'web': scopes must be a list"),

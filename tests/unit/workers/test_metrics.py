@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from typing import cast
+
+import pytest
+from convserve_server.metrics_endpoint import MetricsEndpoint
+from convserve_server.observe.asking import ask
+from convserve_server.observe.profile_page import ProfilePage, Wish, of_workers
 from convserve_server.workers.metrics import WorkerMetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -119,3 +127,79 @@ def test_workers_that_were_started_again_are_counted() -> None:
 def test_without_workers_only_their_restarts_are_told() -> None:
     text = WorkerMetrics().text().decode()
     assert [family.name for family in text_string_to_metric_families(text)] == ["convserve_worker_restarts"]
+
+
+def test_two_scrapes_at_once_count_nothing_twice() -> None:
+    """The figures of the first come late: they must not look as if the worker had begun to count anew."""
+    workers = two()
+    workers.samples()
+    other = threading.Thread(target=workers.samples)
+
+    def fetch_slowly(port: int) -> str:
+        text = workers.texts[port]
+        if not other.ident:
+            workers.tell(11, rows=6)
+            other.start()
+            other.join(0.1)  # it cannot end before this one
+        return text
+
+    workers.metrics._fetch = fetch_slowly
+    workers.samples()
+    other.join()
+    assert workers.samples()["convserve_rows_total"] == 6 + 7
+
+
+def test_no_proxy_of_the_environment_is_asked_for_what_a_worker_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not reach the worker, and would see an administrator's token."""
+    asked: list[str | None] = []
+
+    def profile(query: str, authorization: str | None) -> tuple[int, bytes, str]:
+        asked.append(authorization)
+        return 200, b"MainThread;f 3\n", "text/plain"
+
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    endpoint = MetricsEndpoint("127.0.0.1:0", lambda: b"", lambda: True, cast(ProfilePage, profile))
+    endpoint.start()
+    try:
+        stacks = of_workers(lambda: {1: endpoint.port})(Wish(seconds=0.1), "Bearer it")
+    finally:
+        endpoint.stop()
+    assert stacks == {("worker 1: MainThread", "f"): 3}
+    assert asked == ["Bearer it"]
+
+
+def test_a_worker_that_breaks_off_in_an_answer_is_one_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def tell_half() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+        teller = threading.Thread(target=tell_half)
+        teller.start()
+        with pytest.raises(OSError, match="broke off"):
+            ask(listener.getsockname()[1], "/metrics", 5)
+        teller.join()
+
+
+def test_workers_serve_as_long_as_one_says_so_or_says_nothing() -> None:
+    says = {11: False, 22: False}
+
+    def ready(port: int) -> bool:
+        if port not in says:
+            raise TimeoutError
+        return says[port]
+
+    metrics = WorkerMetrics(ready=ready)
+    assert not metrics.serves()
+    metrics.serving(1, 11)
+    metrics.serving(2, 22)
+    assert not metrics.serves()
+    says[22] = True
+    assert metrics.serves()
+    says[22] = False
+    del says[11]
+    assert metrics.serves()
