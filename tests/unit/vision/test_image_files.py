@@ -298,7 +298,7 @@ def test_a_bomb_is_refused_by_its_header_in_every_format(kind: str) -> None:
         if width * height > 50_000_000:
             raise InvalidRequest("the picture is too large")
 
-    with pytest.raises(InvalidRequest, match=r"too large|frame far larger"):
+    with pytest.raises(InvalidRequest, match=r"too large|frame far larger|a side may have at most"):
         read_file(bombs()[kind], "the picture", at_most_50_megapixels)
 
 
@@ -400,4 +400,4 @@ def test_a_picture_with_a_row_of_millions_is_refused_before_it_is_decoded(animat
         data = bytearray(encode(frames[0], "WEBP", exif=b"Exif\0\0II*\0"))
     assert data[12:16] == b"VP8X"
     data[24:27] = (8_000_000).to_bytes(3, "little")
-    assert "it is 8,000,001 x 5 pixels; a side may have at most 65,535" in refusal(bytes(data)).replace("image", "it")
+    assert "is 8,000,001 x 5 pixels; a side may have at most 65,535: send it smaller" in refusal(bytes(data))
