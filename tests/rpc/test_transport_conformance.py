@@ -127,6 +127,27 @@ def test_a_handler_sees_that_the_deadline_has_passed(serve: Serve) -> None:
     wait_until(lambda: outcome == [True])
 
 
+def test_a_call_whose_deadline_passes_before_its_turn_costs_no_work(serve: Serve) -> None:
+    release, ran = threading.Event(), list[bytes]()
+
+    def work(payload: bytes, call: Call) -> None:
+        ran.append(payload)
+        if payload == b"long":
+            release.wait(20)
+        call.reply(payload)
+
+    _, channel = serve({"threads": 1, "loops": 1}, Work=work)
+    # As many as the fast way in has threads: a loop and its deputy.
+    long_ones = [method(channel, "Work").future(b"long", timeout=30) for _ in range(2)]
+    wait_until(lambda: bool(ran))
+    late = method(channel, "Work").future(b"late", timeout=0.3)
+    wait_until(late.done)
+    release.set()
+    assert [call.result() for call in long_ones] == [b"long", b"long"]
+    assert method(channel, "Work")(b"next", timeout=20) == b"next"
+    assert b"late" not in ran
+
+
 def test_a_request_over_the_size_limit_is_refused_and_the_next_one_served(serve: Serve) -> None:
     _, channel = serve({"max_message_bytes": 1000}, Echo=echo)
     code, sentence = status(lambda: method(channel, "Echo")(b"x" * 1001, timeout=20))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -117,11 +118,16 @@ class Carrier:
             return end_with(context, Code.RESOURCE_EXHAUSTED, sentence, BUSY_PAUSE)
         call = StandardCall(context, self.hand_on)
         with self._working:
-            try:
-                method.handler(payload, call)
-            except Exception:
-                log.exception("the handler of %s failed", method.path)
-                call.fail(Code.INTERNAL, INTERNAL_ERROR)
+            # It may have waited for its turn, and nobody is waiting for it any more.
+            if call.abandoned() or call.deadline <= time.monotonic():
+                method.refused(Code.DEADLINE_EXCEEDED)
+                call.fail(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was read")
+            else:
+                try:
+                    method.handler(payload, call)
+                except Exception:
+                    log.exception("the handler of %s failed", method.path)
+                    call.fail(Code.INTERNAL, INTERNAL_ERROR)
         del payload
         try:
             return call.result()
