@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pool, message_factory
+from convserve_proto.message_classes import lasting_class
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
 
 LIST = "/grpc.health.v1.Health/List"
@@ -33,7 +34,8 @@ def _list_response() -> Any:
     statuses.label = FieldDescriptorProto.LABEL_REPEATED
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("grpc.health.v1.HealthListResponse"))
+    lasting_class(pool.FindMessageTypeByName("grpc.health.v1.HealthCheckResponse"))
+    return lasting_class(pool.FindMessageTypeByName("grpc.health.v1.HealthListResponse"))
 
 
 def _add_field(

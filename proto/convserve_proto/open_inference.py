@@ -9,7 +9,9 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool
+
+from convserve_proto.message_classes import lasting_class
 
 if TYPE_CHECKING:
     from convserve_proto.open_inference_pb2 import (
@@ -146,7 +148,7 @@ def _load() -> None:
         POOL.Add(file)
     for name in __all__:
         if name not in ("POOL", "SERVICE"):
-            globals()[name] = message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}"))
+            globals()[name] = lasting_class(POOL.FindMessageTypeByName(f"inference.{name}"))
 
 
 _load()
