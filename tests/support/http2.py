@@ -14,6 +14,9 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+_HEAD = 9
+"""Bytes before the content of a frame."""
+
 
 class RawClient:
     """One connection. Nothing is read but in wait_for()."""
@@ -25,6 +28,7 @@ class RawClient:
             self.http.local_settings.initial_window_size = window
         self.http.initiate_connection()
         self.events: list[Any] = []
+        self._unread = b""
         self.closed = False
         self.flush()
 
@@ -84,11 +88,22 @@ class RawClient:
             self.closed = True
             time.sleep(0.01)
             return
-        try:
-            self.events += self.http.receive_data(data)
-        except h2.exceptions.ProtocolError as error:
-            self.events.append(error)
+        # Frame by frame: what came before a frame that is not allowed, as one after a goodbye, is heard all the same.
+        self._unread += data
+        while (frame := self._next_frame()) is not None:
+            try:
+                self.events += self.http.receive_data(frame)
+            except h2.exceptions.ProtocolError as error:
+                self.events.append(error)
         self.flush()
+
+    def _next_frame(self) -> bytes | None:
+        """A frame begins with 3 bytes of its length without its head, which has 9 (RFC 9113, section 4.1)."""
+        size = _HEAD + int.from_bytes(self._unread[:3], "big")
+        if len(self._unread) < max(size, _HEAD):
+            return None
+        frame, self._unread = self._unread[:size], self._unread[size:]
+        return frame
 
     def status(self, stream: int) -> tuple[int, str] | None:
         """Code and sentence that a call was answered with, once it was."""

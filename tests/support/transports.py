@@ -34,7 +34,7 @@ def method(channel: grpc.Channel, name: str) -> Any:
     return channel.unary_unary(f"/test.Service/{name}", lambda b: b, lambda b: b)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Wait for something that another thread brings about; fails when it does not come."""
     limit = time.monotonic() + seconds
     while not condition():
