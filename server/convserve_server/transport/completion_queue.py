@@ -3,10 +3,10 @@
 grpc.server spends most of the CPU time of a small call on handing it from thread to thread. Here a few threads poll
 the core's completion queue themselves: the thread that receives a call decodes it, and the thread that leads its batch
 sends the answer. Everything that is not hot (health, reflection, metadata) stays on an ordinary grpc.server,
-which owns the port and the connections of both.
+which owns the port and the connections of both, and gets its events from the same queue.
 
-This is the only module that knows grpc._cython.cygrpc. That is private API of grpcio, so choice.py lists the
-versions that this module was tested with; with any other the standard transport serves.
+This is the only module that knows grpc._cython.cygrpc and the inside of grpc.server. That is private API of grpcio, so
+choice.py lists the versions that this module was tested with; with any other the standard transport serves.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from queue import Empty, SimpleQueue
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
@@ -36,6 +38,8 @@ BURST = 256
 
 PATIENCE = 0.003
 """Seconds that nobody has read before the deputy does: all loops are busy with runs then."""
+LAST_RESORT = 0.1
+"""Seconds after which the thread of grpc.server reads where nobody has: the deputy, too, may be busy with a run."""
 QUICK = 0.001
 """Seconds: a lone call of a method that took less the last time is worked on without waking a thread to read."""
 MOST_KINDS = 256
@@ -44,6 +48,7 @@ LAST_ANSWERS = 5.0
 
 _TIMEOUT = cygrpc.CompletionType.queue_timeout
 _SHUTDOWN = cygrpc.CompletionType.queue_shutdown
+_NOTHING = SimpleNamespace(completion_type=_TIMEOUT)
 _EMPTY: tuple[()] = ()
 _NOT_RECEIVED = -1
 
@@ -168,6 +173,31 @@ class _Call:
             self.fail(Code.INTERNAL, INTERNAL_ERROR)
 
 
+class _SharedQueue(cygrpc.CompletionQueue):  # type: ignore[misc]
+    """The one queue of the loops and of grpc.server.
+
+    With a queue of its own, the thread of grpc.server would poll the core beside the loops. It would be woken for each
+    packet that comes in while they run batches, and read requests one by one that a loop reads together (a sixth of the
+    throughput; docs/performance.md). Here it waits for what the loops hand over.
+    """
+
+    read = cygrpc.CompletionQueue.poll
+    """The next event of the core's."""
+
+    def __init__(self, stand_in: Callable[[], object]) -> None:
+        self.handed: SimpleQueue[Any] = SimpleQueue()
+        """Events that are grpc.server's."""
+        self._stand_in = stand_in
+
+    def poll(self, deadline: float | None = None) -> Any:
+        """What grpc.server calls for its next event."""
+        try:
+            return self.handed.get(timeout=LAST_RESORT)
+        except Empty:
+            self._stand_in()
+            return _NOTHING
+
+
 class CompletionQueueTransport:
     """Serves hot methods from its own loops, the others and ``services`` from a grpc.server on the same port.
 
@@ -184,9 +214,12 @@ class CompletionQueueTransport:
         self._carrier.add_methods(self._server, (m for m in every if not m.hot))
         for register in services:
             register(self._server)
-        self._core = self._server._state.server  # type: ignore[attr-defined]
-        self._queue = cygrpc.CompletionQueue()
+        state = self._server._state  # type: ignore[attr-defined]
+        self._core = state.server
+        self._queue = _SharedQueue(self._read_if_nobody_does)
         self._core.register_completion_queue(self._queue)
+        # The one it was made with stays empty: events come to the queue that they were asked for on.
+        state.completion_queue = self._queue
         self._hot = {m.path: m for m in every if m.hot}
         for path in self._hot:
             self._core.register_method(path)
@@ -250,17 +283,22 @@ class CompletionQueueTransport:
         come back in time read in larger bursts, which costs less, so they have the first chance.
         """
         reading = self._reading
-        while not self._ended:
+        while True:
             with reading:
                 pass  # nobody reads at this moment
             time.sleep(PATIENCE)
-            if reading.acquire(blocking=False):
-                try:
-                    if not self._read(wait=False):
-                        return
-                finally:
-                    reading.release()
-                self._work()
+            if not self._read_if_nobody_does():
+                return
+            self._work()
+
+    def _read_if_nobody_does(self) -> bool:
+        """False once the queue is shut down."""
+        if not self._reading.acquire(blocking=False):
+            return True
+        try:
+            return self._read(wait=False)
+        finally:
+            self._reading.release()
 
     def _is_quick(self) -> bool:
         try:
@@ -304,8 +342,8 @@ class CompletionQueueTransport:
 
     def _read(self, *, wait: bool) -> bool:
         """Take in a burst of events, waiting for the first one or not. False once the queue is shut down."""
-        queue, hot = self._queue, self._hot
-        event = queue.poll() if wait else queue.poll(0)
+        read, hot, handed = self._queue.read, self._hot, self._queue.handed
+        event = read() if wait else read(0)
         left = BURST
         while True:
             kind = event.completion_type
@@ -315,8 +353,10 @@ class CompletionQueueTransport:
                 return False
             tag = event.tag
             try:
-                if type(tag) is not str:
+                if type(tag) is MethodType:
                     tag(event)
+                elif tag not in hot:
+                    handed.put(event)
                 elif event.success:
                     self._accept(event, hot[tag])
             except Exception:
@@ -326,7 +366,7 @@ class CompletionQueueTransport:
             left -= 1
             if not left:
                 return True
-            event = queue.poll(0)  # a deadline in the past: returns at once
+            event = read(0)  # a deadline in the past: returns at once
 
     def _accept(self, event: Any, method: Method) -> None:
         """Take a call over from the core, and be ready for the next one."""
