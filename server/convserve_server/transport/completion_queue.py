@@ -41,7 +41,7 @@ PATIENCE = 0.003
 LAST_RESORT = 0.1
 """Seconds after which the thread of grpc.server reads where nobody has: the deputy, too, may be busy with a run."""
 QUICK = 0.001
-"""Seconds: a lone call of a method that took less the last time is worked on without waking a thread to read."""
+"""Seconds: calls that take less, by what their kind took the last time, are worked on without waking a reader."""
 MOST_KINDS = 256
 LAST_ANSWERS = 5.0
 """Seconds that a stop waits for answers to calls that were cancelled when the grace ended."""
@@ -231,7 +231,7 @@ class CompletionQueueTransport:
         self.arrived: deque[tuple[_Call, bytes]] = deque()
         self.leads: set[Work] = set()
         self._reading = threading.Lock()
-        self._quick: set[tuple[Method, int, bytes]] = set()
+        self._seconds: dict[tuple[Method, int, bytes], float] = {}
         self._stopping = False
         self._ended = False
         self._loops = [
@@ -268,7 +268,7 @@ class CompletionQueueTransport:
                         while leads:
                             self._lead()
                         return
-                    if len(arrived) == 1 and not leads and self._is_quick():
+                    if arrived and not leads and self._is_quick():
                         # Not worth waking another thread to read meanwhile.
                         self._work()
                         continue
@@ -301,33 +301,32 @@ class CompletionQueueTransport:
             self._reading.release()
 
     def _is_quick(self) -> bool:
-        try:
-            call, payload = self.arrived[0]
-        except IndexError:
-            # The other loop has taken it just now.
-            return False
-        return _kind(call, payload) in self._quick
+        """Whether what has come in is done sooner than another thread is awake. What runs long is a batch of many."""
+        arrived = tuple(self.arrived)
+        limit = QUICK if len(arrived) == 1 else QUICK / 2
+        for call, payload in arrived:
+            limit -= self._seconds.get(_kind(call, payload), QUICK)
+            if limit <= 0:
+                return False
+        return True
 
     def _work(self) -> None:
         """Handle what has come in and lead one batch. A handler or a batch may take its time."""
         started = time.perf_counter()
-        last = None
+        calls, last = 0, None
         try:
             while True:
                 last = call, payload = self.arrived.popleft()
                 call.handle(payload)
+                calls += 1
         except IndexError:
             pass
         self._lead()
         if last is None:
             return
-        kind = _kind(*last)
-        if time.perf_counter() - started >= QUICK:
-            self._quick.discard(kind)
-        elif kind not in self._quick:
-            if len(self._quick) >= MOST_KINDS:
-                self._quick.clear()
-            self._quick.add(kind)
+        if len(self._seconds) >= MOST_KINDS:
+            self._seconds.clear()
+        self._seconds[_kind(*last)] = (time.perf_counter() - started) / max(calls, 1)
 
     def _lead(self) -> None:
         try:
