@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -38,6 +39,8 @@ def main() -> int:
     """Run all, write results.json, results.md and results.svg. 1 where something could not be measured."""
     args = _arguments()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers are stopped
+    # For all that is measured alike: convserve does so by itself, its peers do not.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     args.out.mkdir(parents=True, exist_ok=True)
     repository = args.repository or _export(args.out / "artifacts")
     model = (repository / MODEL / "1" / "model.onnx").resolve()

@@ -6,14 +6,17 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import version_in
 from benchmarks.peers.environments import NotInstallable, python_with
 from benchmarks.servers import Server
 
-FAST, STANDARD, AIO, MLSERVER, KSERVE = "fast", "standard", "aio", "mlserver", "kserve"
+FAST, STANDARD, AIO, KSERVE = "fast", "standard", "aio", "kserve"
+MLSERVER, MLSERVER_PLAIN = "mlserver", "mlserver-plain"
+"""With its batching, and as it comes, without."""
 ECHOES = ("fast", "standard", "aio")
-NAMES = (FAST, STANDARD, AIO, MLSERVER, KSERVE)
+NAMES = (FAST, STANDARD, AIO, MLSERVER, MLSERVER_PLAIN, KSERVE)
 MODEL = "simple_cnn"
 
 _PEERS = Path(__file__).parent / "peers"
@@ -33,21 +36,21 @@ def aio(model: Path) -> Server:
     return Server(AIO, lambda listen, spare: [*command, listen], note="grpc.aio + asyncio batcher")
 
 
-def mlserver(model: Path, cache: Path) -> Server:
-    """MLServer with a runtime for ONNX. Raises NotInstallable."""
+def mlserver(name: str, model: Path, cache: Path) -> Server:
+    """MLServer with a runtime for ONNX, with batching or plain. Raises NotInstallable."""
     python = python_with(cache / MLSERVER, ["mlserver==1.7.1", _ONNXRUNTIME])
-    folder = cache / "mlserver-model"
+    folder = cache / f"{name}-model"
     folder.mkdir(parents=True, exist_ok=True)
     # In process: on the two cores that this is measured on, its worker processes only add a hand-over.
     (folder / "settings.json").write_text(json.dumps({"parallel_workers": 0, "host": "127.0.0.1", "debug": False}))
-    settings = {
+    settings: dict[str, Any] = {
         "name": MODEL,
         "implementation": "mlserver_runtime.OnnxModel",
         "parameters": {"uri": str(model), "version": "1"},
-        # Its batches wait for company; 2 ms gave the highest throughput of none, 2 and 10 ms.
-        "max_batch_size": 16,
-        "max_batch_time": 0.002,
     }
+    if name == MLSERVER:
+        # Its batches wait for company; 2 ms gave the highest throughput of none, 2 and 10 ms.
+        settings |= {"max_batch_size": 16, "max_batch_time": 0.002}
     (folder / "model-settings.json").write_text(json.dumps(settings))
 
     def environment(listen: str, spare: int) -> dict[str, str]:
@@ -59,9 +62,9 @@ def mlserver(model: Path, cache: Path) -> Server:
             "MLSERVER_METRICS_ENDPOINT": "",
         }
 
-    note = f"MLServer {version_in(python, 'mlserver')}"
+    note = f"MLServer {version_in(python, 'mlserver')}{', batching' if name == MLSERVER else ''}"
     return Server(
-        MLSERVER, lambda listen, spare: [str(python.parent / "mlserver"), "start", str(folder)], environment, note
+        name, lambda listen, spare: [str(python.parent / "mlserver"), "start", str(folder)], environment, note
     )
 
 
@@ -91,7 +94,8 @@ def contenders(
         FAST: lambda: convserve("fast", repository, extra),
         STANDARD: lambda: convserve("standard", repository, extra),
         AIO: lambda: aio(model),
-        MLSERVER: lambda: mlserver(model, cache),
+        MLSERVER: lambda: mlserver(MLSERVER, model, cache),
+        MLSERVER_PLAIN: lambda: mlserver(MLSERVER_PLAIN, model, cache),
         KSERVE: lambda: kserve(model, cache),
     }
     found, missing = [], {}

@@ -12,7 +12,8 @@ TITLES = {
     "standard": "convserve, standard transport",
     "aio": "grpc.aio + asyncio batcher",
     "kserve": "KServe",
-    "mlserver": "MLServer",
+    "mlserver": "MLServer, batching",
+    "mlserver-plain": "MLServer, as it comes",
     "triton": "Triton",
 }
 _NOTHING = "-"

@@ -1,1 +1,7 @@
 """Online side of convserve: serves artifacts over gRPC through ONNX Runtime. Never imports torch."""
+
+import os
+
+# ONNX Runtime reports to its makers which models are loaded and how they are run, and keeps a database of it in the
+# home folder, unless it is told not to before it is imported. Whoever wants that sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
