@@ -44,8 +44,9 @@ QUICK = 0.001
 """Seconds: calls that take less, by what their kind took the last time, are worked on without waking a reader."""
 MOST_KINDS = 256
 PROMPT = 0.01
-"""Seconds: while bursts of calls are worked on in less, the core is asked whether a caller is still there only for those
-that are not answered then. For the others the question goes with the answer, which saves a tenth of a small call."""
+"""Seconds: while bursts of calls are worked on in less, the core is asked whether a caller is still there only for
+those that are not answered then. For the others the question goes with the answer, which saves a tenth of a small call.
+"""
 LAST_ANSWERS = 5.0
 """Seconds that a stop waits for answers to calls that were cancelled when the grace ended."""
 
@@ -73,6 +74,8 @@ class _Call:
         "_closed",
         "_load",
         "_open",
+        "_over",
+        "_sent",
         "_size",
         "_unwatched",
         "deadline",
@@ -89,8 +92,7 @@ class _Call:
         self._open, self._arrived, self._load = transport.open_calls, transport.arrived, transport.load
         self._size = _NOT_RECEIVED
         self.lead = transport.leads.add
-        self._answered = self._closed = False
-        # Whoever pops it starts the one operation that there may be of its kind.
+        self._answered = self._closed = self._sent = self._over = False
         self._unwatched = [cygrpc.ReceiveCloseOnServerOperation]
 
     @property
@@ -130,31 +132,42 @@ class _Call:
             log.error("a call of %s was answered twice", self.method.path, stack_info=True)
             return
         self._answered = True
-        try:
-            operations += (self._unwatched.pop()(0),)
-        except IndexError:
-            pass
+        if closing := self._closing():
+            self._over = True
         # On a call that was cancelled the operations end without success, which does no harm.
-        self._call.start_server_batch(operations, self.on_sent)
+        self._call.start_server_batch(operations + closing, self.on_sent)
 
     def watch(self) -> None:
         """Be told from now on when the caller has gone."""
+        if operations := self._closing():
+            self._call.start_server_batch(operations, self.on_close)
+
+    def _closing(self) -> tuple[Any, ...]:
+        """The operation that ends with the call, for who asks first: there may be only one, and any thread may ask."""
         try:
-            operation = self._unwatched.pop()(0)
+            return (self._unwatched.pop()(0),)
         except IndexError:
-            return
-        self._call.start_server_batch((operation,), self.on_close)
+            return _EMPTY
 
     def on_sent(self, event: Any) -> None:
-        # Until now the answer takes up memory: a caller that does not read is still a call in flight.
-        self._open.discard(self)
-        if self._size > 0:
-            self._load.give_back(self._size)
+        self._sent = True
+        self._end()
 
     def on_close(self, event: Any) -> None:
+        self._over = True
         # It tells a vanished caller from one that was answered.
         if event.batch_operations[0].cancelled():
             self._closed = True
+        self._end()
+
+    def _end(self) -> None:
+        """Called by whoever reads, so by one thread at a time."""
+        # Until now the answer takes up memory: a caller that does not read is still a call in flight. And no queue is
+        # shut down before each operation on it has ended.
+        if self._sent and self._over:
+            self._open.discard(self)
+            if self._size > 0:
+                self._load.give_back(self._size)
 
     def on_message(self, event: Any) -> None:
         payload = event.batch_operations[0].message()
