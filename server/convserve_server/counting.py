@@ -75,12 +75,13 @@ class _CountedCall:
         return self._call.identities
 
     def reply(self, payload: bytes) -> None:
-        self._call.reply(payload)
+        # Before it is sent: who has an answer and then looks at the counts finds it there.
         self._counts.end(0, time.monotonic() - self._started)
+        self._call.reply(payload)
 
     def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
-        self._call.fail(code, message, retry_after)
         self._counts.end(code, time.monotonic() - self._started)
+        self._call.fail(code, message, retry_after)
 
 
 def counted(method: Method) -> tuple[Method, CallCounts]:

@@ -50,7 +50,7 @@ def test_a_bar_that_is_missed_says_so() -> None:
 
 
 def test_what_was_not_measured_has_no_verdict() -> None:
-    verdict = bar("MLServer").verdict([a_round()])
+    verdict = bar("KServe").verdict([a_round()])
     assert verdict.met is None
     assert verdict.measured == "not measured"
 
