@@ -128,6 +128,39 @@ def test_health_is_answered_at_once_by_a_server_that_takes_no_more_calls(kind: s
         transport.stop(grace=5)
 
 
+def test_health_is_answered_though_every_thread_that_reads_is_busy(kind: str) -> None:
+    release = threading.Event()
+    begun: list[Call] = []
+
+    def long_run(payload: bytes, call: Call) -> None:
+        begun.append(call)
+        release.wait(30)
+        call.reply(b"")
+
+    health = Health([])
+    health.set({"": True})
+    settings = TransportSettings(listen="127.0.0.1:0", loops=2)
+    transport = make_transport(kind, settings, [Method("/test.Service/Run", long_run, hot=True)], [health.add_to])
+    transport.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{transport.port}") as channel:
+            # Two loops, and the deputy.
+            calls = []
+            for number in range(3):
+                calls.append(method(channel, "Run").future(b"", timeout=60))
+                wait_until(lambda number=number: len(begun) > number)  # type: ignore[misc]
+            stub = health_pb2_grpc.HealthStub(channel)
+            for _ in range(3):
+                assert stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
+            assert not any(call.done() for call in calls)
+            release.set()
+            assert [call.result() for call in calls] == [b"", b"", b""]
+    finally:
+        release.set()
+        health.close()
+        transport.stop(grace=5)
+
+
 def _refused(channel: grpc.Channel, name: str) -> bool:
     call = method(channel, name).future(b"", timeout=0.5)
     call.exception()
