@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 from convserve_server.grpc_core import tell_core
+from hypothesis import HealthCheck, settings
 
 tell_core()  # as convserve-server does, before anything imports grpc
+
+# How fast something is, is no rule of a test: a busy machine would break it.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
