@@ -381,6 +381,7 @@ class Batcher:
             self._failed_in_a_row = 0
             self.vitals.worked()
         seconds = finished - started
+        slot.ran(batch, started, instance.gathering_seconds, finished)
         if len(batch) == 1:
             _deliver(batch[0], Answer(tuple(outputs), started - batch[0].submitted, seconds, started, size))
         else:
@@ -392,7 +393,7 @@ class Batcher:
         delivered = self._clock()
         last = batch[-1]
         self._pace.ran(size, delivered - started, last.before, started - last.submitted)
-        slot.ran(batch, started, instance.gathering_seconds, finished, delivered)
+        slot.delivered(batch, size, finished, delivered)
 
     def _fail(self, batch: list[Part]) -> None:
         now = self._clock()

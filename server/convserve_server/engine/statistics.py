@@ -20,12 +20,11 @@ class Durations:
     delivering: float = 0.0
     """Encoding the answers and handing them to the transport."""
 
-    def add(self, count: int, gathering: float, running: float, delivering: float) -> None:
-        """Add what took so long for each of ``count``."""
+    def add(self, count: int, gathering: float, running: float) -> None:
+        """Add what took so long for each of ``count``, and is not delivered yet."""
         self.count += count
         self.gathering += count * gathering
         self.running += count * running
-        self.delivering += count * delivering
 
 
 @dataclass
@@ -81,8 +80,11 @@ class SlotStatistics:
     def __init__(self) -> None:
         self.counts = Counts()
 
-    def ran(self, batch: Sequence[Waited], started: float, gathering: float, finished: float, delivered: float) -> None:
-        """Count a batch that was run and answered; moments on the batcher's clock, gathering in seconds."""
+    def ran(self, batch: Sequence[Waited], started: float, gathering: float, finished: float) -> None:
+        """Count a batch that was run; moments on the batcher's clock, gathering in seconds.
+
+        Before it is answered: who has an answer and then asks for the counts finds it there.
+        """
         counts = self.counts
         rows = whole = 0
         waited = 0.0
@@ -92,17 +94,25 @@ class SlotStatistics:
                 whole += 1
                 waited += started - part.submitted
                 counts.queue_times.add(started - part.submitted)
-                counts.total_times.add(delivered - part.submitted)
-        running, delivering = finished - started - gathering, delivered - finished
+        running = finished - started - gathering
         counts.rows += rows
         counts.last = started
         counts.queueing += waited
-        counts.requests.add(whole, gathering, running, delivering)
+        counts.requests.add(whole, gathering, running)
         counts.run_times.add(running, whole)
         durations = counts.batches.get(rows)
         if durations is None:
             durations = counts.batches[rows] = Durations()
-        durations.add(1, gathering, running, delivering)
+        durations.add(1, gathering, running)
+
+    def delivered(self, batch: Sequence[Waited], rows: int, finished: float, delivered: float) -> None:
+        """Add how long it took to answer the batch that was counted last."""
+        counts = self.counts
+        for part in batch:
+            if part.whole:
+                counts.total_times.add(delivered - part.submitted)
+                counts.requests.delivering += delivered - finished
+        counts.batches[rows].delivering += delivered - finished
 
 
 def merged(slots: Iterable[SlotStatistics]) -> Counts:
