@@ -36,8 +36,8 @@ from convserve_server.errors import (
 
 log = logging.getLogger(__name__)
 
-WORTH_A_RUN = 4
-"""Rows that one instance takes before it leaves what waits to the others: fewer cost more for each row."""
+FAIR_SHARE = 8
+"""Rows that one instance takes before it leaves what waits to the others."""
 CERTAIN = 2 / 3
 """Of the time to a deadline, for the estimated wait: estimates err, and an answer that is late is worth nothing."""
 
@@ -133,7 +133,7 @@ class Batcher:
         self._idle = list(zip(instances, self._slots, strict=True))
         self._instances = len(instances)
         self._queue: deque[Part] | PriorityLine = deque()
-        self._waiting_rows = self._running_rows = 0
+        self._waiting_rows = 0
         self._pace = Pace(len(instances))
         self._awaiting_company = False
         self._clock, self._wait = clock, wait
@@ -282,31 +282,22 @@ class Batcher:
 
     def _lead(self, instance: Instance, slot: SlotStatistics, batches: int | None) -> bool:
         """See lead(). Gives the slot back unless it raises."""
-        done = running = 0
-        try:
-            while True:
-                with self._lock:
-                    self._running_rows -= running
-                    running = 0
-                    stop = batches is not None and done >= batches
-                    if self.limits.max_queue_delay and self._batched and not stop:
-                        stop = not self._await_company()
-                    batch, dropped = ([], []) if stop else self._take()
-                    if not batch:
-                        more = bool(self._queue)
-                        self._idle.append((instance, slot))
-                    running = sum([part.rows for part in batch])
-                    self._running_rows += running
-                for part, error in dropped:
-                    _deliver(part, error)
+        done = 0
+        while True:
+            with self._lock:
+                stop = batches is not None and done >= batches
+                if self.limits.max_queue_delay and self._batched and not stop:
+                    stop = not self._await_company()
+                batch, dropped = ([], []) if stop else self._take()
                 if not batch:
-                    return stop and more
-                self._run(instance, slot, batch)
-                done += 1
-        finally:
-            if running:
-                with self._lock:
-                    self._running_rows -= running
+                    more = bool(self._queue)
+                    self._idle.append((instance, slot))
+            for part, error in dropped:
+                _deliver(part, error)
+            if not batch:
+                return stop and more
+            self._run(instance, slot, batch)
+            done += 1
 
     def _await_company(self) -> bool:
         """Wait until a batch is full or its first request has waited enough. False where another leader does so."""
@@ -329,10 +320,8 @@ class Batcher:
         batch: list[Part] = []
         dropped: list[tuple[Part, ServerError]] = []
         now, rows, queue, most_wait = self._clock(), 0, self._queue, self.limits.max_queue_time
-        # What is there is shared between the instances, as long as each has enough to be worth a run: if one took all
-        # while the others are about to end theirs, they would all wait for it, and then again.
-        there = self._waiting_rows + self._running_rows
-        share = max(WORTH_A_RUN, -(-there // self._instances))
+        # What waits is shared between the instances, as long as each has enough to be worth a run.
+        share = max(FAIR_SHARE, -(-self._waiting_rows // self._instances))
         most = min(self.limits.max_batch_size, share)
         while queue:
             part = queue[0]
