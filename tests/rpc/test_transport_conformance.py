@@ -217,6 +217,42 @@ def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve) -> None:
     assert [f.result() for f in futures] == [str(n).encode() for n in range(9)]
 
 
+def test_work_that_is_left_over_while_everybody_else_waits_is_led_to_its_end(serve: Serve) -> None:
+    """It was not, where the deputy of the fast way in left it: a request of several runs got no answer, now and then."""
+    first, second = threading.Event(), threading.Event()
+    led: list[Call] = []
+
+    def long_run(payload: bytes, call: Call) -> None:
+        def work(batches: int | None) -> bool:
+            first.wait(20)
+            call.reply(payload)
+            return False
+
+        call.lead(work)
+
+    def two_runs(payload: bytes, call: Call) -> None:
+        def work(batches: int | None) -> bool:
+            led.append(call)
+            if len(led) == 1:
+                second.wait(20)
+                return True
+            call.reply(payload)
+            return False
+
+        call.lead(work)
+
+    _, channel = serve({"loops": 1}, Long=long_run, Two=two_runs)
+    long = method(channel, "Long").future(b"long", timeout=30)
+    time.sleep(0.1)
+    two = method(channel, "Two").future(b"two", timeout=10)
+    wait_until(lambda: bool(led))
+    first.set()
+    assert long.result() == b"long"
+    time.sleep(0.1)  # whoever ran that waits for calls by now
+    second.set()
+    assert two.result() == b"two"
+
+
 def test_a_slow_call_of_one_kind_holds_up_no_quick_one_of_another(serve: Serve) -> None:
     release = threading.Event()
 

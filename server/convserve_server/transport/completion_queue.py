@@ -262,6 +262,8 @@ class CompletionQueueTransport:
         self.arrived: deque[tuple[_Call, bytes]] = deque()
         self.leads: set[Work] = set()
         self._reading = threading.Lock()
+        self._at_work: set[int] = set()
+        """Threads that are in _work(). A loop that leaves it looks for more to lead, before it waits for anything."""
         self._seconds: dict[tuple[str, int, bytes], float] = {}
         self._longest = 1.0
         self._stopping = False
@@ -322,6 +324,10 @@ class CompletionQueueTransport:
             if not self._read_if_nobody_does():
                 return
             self._work()
+            # What is left to lead is a loop's, but only where one is at work: the others may wait for an event already,
+            # and none comes while callers wait for answers. First left, then looked; loops do it the other way round.
+            while self.leads and not self._at_work:
+                self._work()
 
     def _read_if_nobody_does(self) -> bool:
         """False once the queue is shut down."""
@@ -344,6 +350,14 @@ class CompletionQueueTransport:
 
     def _work(self) -> None:
         """Handle what has come in and lead one batch. A handler or a batch may take its time."""
+        me = threading.get_ident()
+        self._at_work.add(me)
+        try:
+            self._handle_and_lead()
+        finally:
+            self._at_work.discard(me)
+
+    def _handle_and_lead(self) -> None:
         started = time.perf_counter()
         calls: list[_Call] = []
         payload = b""
