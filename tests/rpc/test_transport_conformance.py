@@ -218,7 +218,7 @@ def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve) -> None:
 
 
 def test_work_that_is_left_over_while_everybody_else_waits_is_led_to_its_end(serve: Serve) -> None:
-    """It was not, where the deputy of the fast way in left it: a request of several runs got no answer, now and then."""
+    """It was not, where the deputy of the fast way in left it: a request of several runs now and then hung."""
     first, second = threading.Event(), threading.Event()
     led: list[Call] = []
 
