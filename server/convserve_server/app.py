@@ -23,7 +23,7 @@ from convserve_server.engine.repository import Repository
 from convserve_server.engine.session import EngineSettings, check_distributions
 from convserve_server.errors import InvalidSettings, ModelBroken
 from convserve_server.load import Load
-from convserve_server.memory import give_back_memory
+from convserve_server.memory import Rest, give_back_memory
 from convserve_server.metrics_endpoint import MetricsEndpoint
 from convserve_server.model_configs import read_model_settings
 from convserve_server.observe.observation import Observation
@@ -49,6 +49,8 @@ CLASSIFIER_SERVICE = _VISION["ImageClassifier"].full_name
 CONVOLUTION_SERVICE = _VISION["Convolution"].full_name
 _TASKS = {CLASSIFIER_SERVICE: "image_classification", CONVOLUTION_SERVICE: "convolution"}
 
+_REST_SECONDS = 1.0
+"""Without a call for so long, a server that was busy gives memory back."""
 # More run slots than this have nothing to win: a leader that waits for the interpreter lock runs nothing.
 MAX_INSTANCES = 4
 
@@ -82,6 +84,7 @@ class App:
         self._reflection = Reflection((*services, HEALTH_SERVICE))
         self._observation = Observation(settings, self._door.name_of)
         self._load = Load(settings.max_waiting_bytes)
+        self._rest = Poller(Rest(self._load).look, _REST_SECONDS)
         self._open_inference = OpenInferenceService(
             self.repository,
             self._ready,
@@ -149,6 +152,7 @@ class App:
         self._transport = self._make_transport()
         self._transport.start()
         self._door.start()
+        self._rest.start()
         log.info("listening on %s:%d", self._settings.listen.rpartition(":")[0], self.port)
         if self._metrics is not None:
             self._metrics.start()
@@ -218,6 +222,7 @@ class App:
         """
         self._serving.clear()
         self._poller.stop()
+        self._rest.stop()
         self._door.stop()
         self._health.close()
         self._reflection.close()

@@ -18,6 +18,8 @@ class Load:
     def __init__(self, max_waiting_bytes: int) -> None:
         self.max_waiting_bytes = max_waiting_bytes
         self.waiting_bytes = 0
+        self.taken_bytes = 0
+        """Of all requests since the start."""
         self.refused: Counter[str] = Counter()
         """By reason: calls, bytes, slow_request, slow_answer."""
         self._lock = threading.Lock()
@@ -30,6 +32,7 @@ class Load:
                 self.refused["bytes"] += 1
                 return False
             self.waiting_bytes = held
+            self.taken_bytes += size
             return True
 
     def give_back(self, size: int) -> None:

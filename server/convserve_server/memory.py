@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+from collections.abc import Callable
+
+from convserve_server.load import Load
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -13,11 +16,14 @@ _MAP_FROM = 4 << 20
 _KEEP = 8 << 20
 """Bytes that may be free at the top of the heap before they are given back: room for several large requests."""
 
+_WORTH_IT = 64 << 20
+"""Bytes of requests after which it is worth a look what they have left behind."""
+
 
 def give_back_memory() -> None:
     """Give back what is free anywhere in the heap, where the C library can.
 
-    Loading a model needs far more than it keeps. Takes milliseconds, in which nobody else can allocate.
+    Loading a model needs far more than it keeps, and so does a crowd of requests. Takes milliseconds, in which nobody else can allocate.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -40,3 +46,23 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_M_ARENA_MAX, 1), (_M_MMAP_THRESHOLD, _MAP_FROM), (_M_TRIM_THRESHOLD, _KEEP))
     return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+class Rest:
+    """Gives memory back once nobody calls any more: look() is to be called every few seconds.
+
+    A crowd whose requests waited side by side leaves pages behind that fewer callers never use again.
+    """
+
+    def __init__(self, load: Load, give_back: Callable[[], None] = give_back_memory) -> None:
+        self._load, self._give_back = load, give_back
+        self._seen = self._tidied = load.taken_bytes
+
+    def look(self) -> None:
+        """Give back what is free, if enough was received since the last time, and nothing since the last look."""
+        taken = self._load.taken_bytes
+        quiet = taken == self._seen and not self._load.waiting_bytes
+        self._seen = taken
+        if quiet and taken - self._tidied >= _WORTH_IT:
+            self._tidied = taken
+            self._give_back()

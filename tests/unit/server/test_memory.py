@@ -9,6 +9,8 @@ from multiprocessing import Pipe
 
 import pytest
 from convserve_server import single
+from convserve_server.load import Load
+from convserve_server.memory import Rest
 from convserve_server.settings import Settings
 from convserve_server.workers import process
 
@@ -64,3 +66,34 @@ def test_a_worker_keeps_memory_before_it_does_anything_else(monkeypatch: pytest.
     pipe, other = Pipe()
     with pipe, other, pytest.raises(Told):
         process.work(Settings(), 1, pipe, False)
+
+
+def test_memory_is_given_back_once_when_a_crowd_has_gone() -> None:
+    load, given = Load(1 << 30), list[int]()
+    rest = Rest(load, lambda: given.append(load.taken_bytes))
+    for _ in range(100):
+        assert load.take(1_000_000)
+    rest.look()
+    rest.look()
+    assert given == [], "they still wait for their answers"
+    load.give_back(100_000_000)
+    rest.look()
+    rest.look()
+    assert given == [100_000_000]
+
+
+def test_memory_stays_where_it_is_while_somebody_calls_or_little_was_asked() -> None:
+    load, given = Load(1 << 30), list[int]()
+    rest = Rest(load, lambda: given.append(load.taken_bytes))
+    for _ in range(100):
+        assert load.take(1_000_000)
+        load.give_back(1_000_000)
+        rest.look()
+    assert given == [], "there was a call between any two looks"
+    rest.look()
+    assert len(given) == 1
+    assert load.take(1000)
+    load.give_back(1000)
+    for _ in range(3):
+        rest.look()
+    assert len(given) == 1, "a small request leaves nothing worth a look"
