@@ -23,7 +23,8 @@ _WORTH_IT = 64 << 20
 def give_back_memory() -> None:
     """Give back what is free anywhere in the heap, where the C library can.
 
-    Loading a model needs far more than it keeps, and so does a crowd of requests. Takes milliseconds, in which nobody else can allocate.
+    Loading a model needs far more than it keeps, and so does a crowd of requests. Takes milliseconds, in which nobody
+    else can allocate.
     """
     if not sys.platform.startswith("linux"):
         return
