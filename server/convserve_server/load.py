@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 
@@ -20,6 +21,8 @@ class Load:
         self.waiting_bytes = 0
         self.taken_bytes = 0
         """Of all requests since the start."""
+        self.last_refusal = -math.inf
+        """When a caller was last told that there is no room, by the queue of a model, too; by time.monotonic()."""
         self.refused: Counter[str] = Counter()
         """By reason: calls, bytes, slow_request, slow_answer."""
         self._lock = threading.Lock()

@@ -9,7 +9,7 @@ from typing import cast
 
 import grpc
 import pytest
-from convserve_server.calls import Call, Method
+from convserve_server.calls import Call, Code, Method
 from convserve_server.load import Load
 from convserve_server.rpc.health import Health
 from convserve_server.transport.carrier import _Carried
@@ -17,7 +17,7 @@ from convserve_server.transport.choice import make_transport
 from convserve_server.transport.listening import TransportSettings
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.http2 import RawClient
-from support.transports import Serve, in_thread, method, wait_until
+from support.transports import Serve, in_thread, method, served, wait_until
 
 ECHO = "/test.Service/Echo"
 CANCELLED = 1
@@ -159,6 +159,22 @@ def test_health_is_answered_though_every_thread_that_reads_is_busy(kind: str) ->
         release.set()
         health.close()
         transport.stop(grace=5)
+
+
+def test_a_refusal_is_noted_for_who_reads_while_every_loop_is_busy() -> None:
+    """The deputy of the fast way in looks more often while callers are refused: they want to hear of it."""
+
+    def handler(payload: bytes, call: Call) -> None:
+        if payload == b"full":
+            call.fail(Code.RESOURCE_EXHAUSTED, "the queue is full")
+        else:
+            call.fail(Code.NOT_FOUND, "not here")
+
+    load = Load(1000)
+    with served("fast", {"load": load}, Do=handler) as (_, channel):
+        for payload, refused in ((b"missing", False), (b"full", True)):
+            method(channel, "Do").future(payload, timeout=20).exception()
+            assert (time.monotonic() - load.last_refusal < 60) is refused
 
 
 def _refused(channel: grpc.Channel, name: str) -> bool:

@@ -38,6 +38,10 @@ BURST = 256
 
 PATIENCE = 0.003
 """Seconds that nobody has read before the deputy does: all loops are busy with runs then."""
+ALERT = 0.0005
+"""The same, while callers are refused: they want to hear of it, and there is work enough without theirs."""
+ALERT_FOR = 1.0
+"""Seconds after a refusal."""
 LAST_RESORT = 0.1
 """Seconds after which the thread of grpc.server reads where nobody has: the deputy, too, may be busy with a run."""
 QUICK = 0.001
@@ -117,6 +121,8 @@ class _Call:
         )
 
     def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
+        if code == Code.RESOURCE_EXHAUSTED:
+            self._load.last_refusal = time.monotonic()
         trailing = _EMPTY if retry_after is None else ((PUSHBACK, pushback(retry_after)),)
         status = cygrpc.SendStatusFromServerOperation(trailing, int(code), message.encode(), 0)
         self._send((cygrpc.SendInitialMetadataOperation(_EMPTY, 0), status))
@@ -320,7 +326,8 @@ class CompletionQueueTransport:
         while True:
             with reading:
                 pass  # nobody reads at this moment
-            time.sleep(PATIENCE)
+            alert = time.monotonic() - self.load.last_refusal < ALERT_FOR
+            time.sleep(ALERT if alert else PATIENCE)
             if not self._read_if_nobody_does():
                 return
             self._work()
