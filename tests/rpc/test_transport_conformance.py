@@ -271,6 +271,48 @@ def test_a_slow_call_of_one_kind_holds_up_no_quick_one_of_another(serve: Serve) 
     assert slow.result() == b"slow"
 
 
+def test_what_a_call_takes_is_not_learnt_from_one_that_others_have_run(serve: Serve) -> None:
+    """It was taken for quick, and the next one of its kind was run by who should have read meanwhile."""
+    release, taken, running = threading.Event(), threading.Event(), threading.Event()
+    left: list[Call] = []
+
+    def long_run(payload: bytes, call: Call) -> None:
+        def work(batches: int | None) -> bool:
+            taken.wait(20)
+            left[0].reply(b"by another")
+            call.reply(payload)
+            return False
+
+        call.lead(work)
+
+    def run(payload: bytes, call: Call) -> None:
+        def every_slot_is_taken(batches: int | None) -> bool:
+            left.append(call)
+            return False
+
+        def slow(batches: int | None) -> bool:
+            running.set()
+            release.wait(20)
+            call.reply(b"slow")
+            return False
+
+        call.lead(slow if left else every_slot_is_taken)
+
+    _, channel = serve({"loops": 1}, Long=long_run, Run=run, Echo=echo)
+    long = method(channel, "Long").future(b"long", timeout=30)
+    time.sleep(0.1)
+    first = method(channel, "Run").future(b"a", timeout=30)
+    wait_until(lambda: bool(left))
+    time.sleep(0.1)
+    taken.set()
+    assert (first.result(), long.result()) == (b"by another", b"long")
+    second = method(channel, "Run").future(b"a", timeout=30)
+    assert running.wait(10)
+    assert method(channel, "Echo")(b"meanwhile", timeout=5) == b"meanwhile"
+    release.set()
+    assert second.result() == b"slow"
+
+
 def test_a_second_answer_changes_nothing(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     def twice(payload: bytes, call: Call) -> None:
         call.reply(b"first")

@@ -86,6 +86,7 @@ class _Call:
         "lead",
         "metadata",
         "method",
+        "replied",
     )
     notes: Notes | None = None
 
@@ -97,6 +98,8 @@ class _Call:
         self._size = _NOT_RECEIVED
         self.lead = transport.leads.add
         self._answered = self._closed = self._sent = self._over = False
+        self.replied = False
+        """True once it was answered with what it asked for."""
         self._unwatched = [cygrpc.ReceiveCloseOnServerOperation]
 
     @property
@@ -112,6 +115,7 @@ class _Call:
         return self._closed or self._answered
 
     def reply(self, payload: bytes) -> None:
+        self.replied = True
         self._send(
             (
                 cygrpc.SendInitialMetadataOperation(_EMPTY, 0),
@@ -388,7 +392,12 @@ class CompletionQueueTransport:
                     call.watch()
             if len(self._seconds) >= MOST_KINDS:
                 self._seconds.clear()
-            self._seconds[_kind(calls[-1], payload)] = (now - started) / len(calls)
+            kind = _kind(calls[-1], payload)
+            if calls[-1].replied:
+                self._seconds[kind] = (now - started) / len(calls)
+            else:
+                # Refused, or left to who holds the run slots: this tells nothing of what such calls take.
+                self._seconds.pop(kind, None)
 
     def _lead(self) -> None:
         try:
