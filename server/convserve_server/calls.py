@@ -101,6 +101,9 @@ class Call(Protocol):
     def abandoned(self) -> bool:
         """True once the caller has cancelled, vanished, or was answered."""
 
+    def await_room(self) -> bool:
+        """Wait until another call of the same stream was answered; False where there is none (see Submitter)."""
+
     def reply(self, payload: bytes) -> None:
         """Answer with a serialized message and status OK."""
 

@@ -74,6 +74,9 @@ class _CountedCall:
     def identities(self) -> tuple[bytes, ...]:
         return self._call.identities
 
+    def await_room(self) -> bool:
+        return self._call.await_room()
+
     def reply(self, payload: bytes) -> None:
         # Before it is sent: who has an answer and then looks at the counts finds it there.
         self._counts.end(0, time.monotonic() - self._started)

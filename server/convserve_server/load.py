@@ -28,11 +28,10 @@ class Load:
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
-        """Count a request of so many bytes as held, unless that is too much; what is alone is always held."""
+        """Count a request of so many bytes as held; False where that is too much. What is alone is always held."""
         with self._lock:
             held = self.waiting_bytes + size
             if held > self.max_waiting_bytes and self.waiting_bytes:
-                self.refused["bytes"] += 1
                 return False
             self.waiting_bytes = held
             self.taken_bytes += size
@@ -48,8 +47,9 @@ class Load:
         with self._lock:
             self.refused[reason] += 1
 
-    def too_many_bytes(self, size: int) -> str:
-        """The sentence for a request that was not taken."""
+    def refuse_bytes(self, size: int) -> str:
+        """Count the refusal of a request that was not taken; the sentence for its caller."""
+        self.refuse("bytes")
         return (
             f"requests of {self.waiting_bytes:,} bytes wait for their answers, and with the {size:,} of this one they "
             f"would be more than {self.max_waiting_bytes:,}: try again later"

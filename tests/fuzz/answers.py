@@ -31,6 +31,9 @@ class NotedCall:
     def abandoned(self) -> bool:
         return bool(self.answers)
 
+    def await_room(self) -> bool:
+        return False
+
     def reply(self, payload: bytes) -> None:
         self.answers.append(payload)
 

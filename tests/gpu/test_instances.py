@@ -35,6 +35,9 @@ class Waiter:
     def abandoned(self) -> bool:
         return False
 
+    def await_room(self) -> bool:
+        return False
+
 
 @contextmanager
 def loaded(folder: Path, provider: str = "cuda", **settings: Any) -> Iterator[tuple[Repository, Model]]:

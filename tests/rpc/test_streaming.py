@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
@@ -39,13 +40,13 @@ def channel(app: App) -> Iterator[grpc.Channel]:
         yield channel
 
 
-def stream(channel: grpc.Channel, messages: Iterable[Any], **options: Any) -> Any:
+def stream(channel: grpc.Channel, messages: Iterable[Any], timeout: float = 20, **options: Any) -> Any:
     method: Any = channel.stream_stream(
         SERVICE + "ModelStreamInfer",
         lambda m: m if isinstance(m, bytes) else m.SerializeToString(),
         oip.ModelStreamInferResponse.FromString,
     )
-    return method(iter(messages), timeout=20, **options)
+    return method(iter(messages), timeout=timeout, **options)
 
 
 def add(value: float, request_id: str = "", rows: int = 1) -> Any:
@@ -67,6 +68,14 @@ class Messages:
         return iter(self._queue.get, None)
 
 
+class HeldStream(NamedTuple):
+    """An open stream, and the calls on it that came so far."""
+
+    messages: Messages
+    replies: Any
+    held: list[Call]
+
+
 def test_many_requests_in_flight_are_answered_in_their_order_each_with_its_own(channel: grpc.Channel) -> None:
     sent = [add(n, str(n), rows=1 + n % 70) for n in range(600)]
     replies = list(stream(channel, sent))
@@ -77,6 +86,21 @@ def test_many_requests_in_flight_are_answered_in_their_order_each_with_its_own(c
         total = outputs_of(reply.infer_response)["total"]
         assert total.shape == (1 + n % 70, 2)
         assert (total == 2 * n).all()
+
+
+@pytest.mark.parametrize("settings", [{"max_queue_size": 70}, {"max_queue_size": 1}, {"max_waiting_bytes": 3000}])
+def test_a_stream_is_slowed_down_rather_than_refused_for_what_it_has_sent_itself(
+    kind: str, tmp_path: Path, settings: dict[str, int]
+) -> None:
+    """A caller that streams a file of requests does not know how fast the model is."""
+    write_sum(tmp_path)
+    with (
+        running_app(tmp_path, transport=kind, **settings) as app,
+        grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel,
+    ):
+        replies = list(stream(channel, [add(n, str(n), rows=1 + n % 70) for n in range(300)]))
+        assert [r.error_message for r in replies] == [""] * 300
+        assert [r.infer_response.id for r in replies] == [str(n) for n in range(300)]
 
 
 def test_an_answer_comes_as_soon_as_it_is_there(channel: grpc.Channel) -> None:
@@ -127,7 +151,7 @@ def test_an_error_ends_the_stream_with_a_status_where_the_caller_asks_for_that(c
     assert "'nope' is not found" in (caught.value.details() or "")
 
 
-def test_a_caller_that_takes_no_answers_is_not_read_for_ever(channel: grpc.Channel) -> None:
+def test_a_caller_that_takes_no_answers_is_not_read_for_ever(kind: str, tmp_path: Path) -> None:
     taken = 0
 
     def messages() -> Iterator[Any]:
@@ -135,13 +159,19 @@ def test_a_caller_that_takes_no_answers_is_not_read_for_ever(channel: grpc.Chann
         for taken in range(3000):
             yield add(taken, rows=1000)
 
-    replies = stream(channel, messages())
-    seen = -1
-    while taken != seen:
-        seen = taken
-        time.sleep(0.3)
-    assert taken < 2999
-    assert sum(1 for _ in replies) == 3000
+    write_sum(tmp_path)
+    # A run for each message: what is to be seen is who waits for whom, not how fast rows are run.
+    with (
+        running_app(tmp_path, transport=kind, max_batch_size=1000) as app,
+        grpc.insecure_channel(f"127.0.0.1:{app.port}") as channel,
+    ):
+        replies = stream(channel, messages(), timeout=60)
+        seen = -1
+        while taken != seen:
+            seen = taken
+            time.sleep(0.3)
+        assert taken < 2999
+        assert [r.error_message for r in replies] == [""] * 3000
 
 
 def test_streams_whose_callers_leave_are_gone_with_their_threads(app: App) -> None:
@@ -160,37 +190,100 @@ def test_streams_whose_callers_leave_are_gone_with_their_threads(app: App) -> No
     assert threading.active_count() - before <= 10 + 32
 
 
-def test_a_message_that_comes_when_its_caller_is_gone_holds_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was read while as many as may be were in flight, and waited for its turn."""
-    monkeypatch.setattr(streaming, "MOST_IN_FLIGHT", 3)
-    load, held = Load(10_000), list[Call]()
+@contextmanager
+def held_stream(load: Load, handler: Callable[[Call], None] = lambda call: None) -> Iterator[HeldStream]:
+    """A stream whose messages nobody answers but the test."""
+    held = list[Call]()
 
     def hold(payload: bytes, call: Call) -> None:
         held.append(call)
+        handler(call)
 
     server = grpc.server(ThreadPoolExecutor(1))
     StreamService(Method(f"/{oip.SERVICE}/ModelStreamInfer", hold), load).add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    messages = Messages()
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            messages = Messages()
-            replies = stream(channel, messages)
-            for _ in range(10):
-                messages.send(b"x" * 100)
-            wait_until(lambda: len(held) == 3)
-            # The fourth is in the hands of the thread that reads, and is sent before the fifth is asked for.
-            reader = next(t for t in threading.enumerate() if t.name == "stream-read")
-            replies.cancel()
-            messages.end()
-            wait_until(lambda: all(call.abandoned() for call in held))
-            for call in list(held):
-                call.fail(Code.CANCELLED, "gone")
-            wait_until(lambda: not reader.is_alive())
-            assert len(held) == 3
-            assert load.waiting_bytes == 0
+            yield HeldStream(messages, stream(channel, messages), held)
     finally:
+        messages.end()
+        for call in held:
+            # A stream ends when all that it took is answered.
+            if getattr(call, "answer", None) is None:
+                call.fail(Code.CANCELLED, "the test is over")
         server.stop(1).wait()
+
+
+def the_reader() -> threading.Thread:
+    """The thread that reads the one stream there is."""
+    return next(t for t in threading.enumerate() if t.name == "stream-read")
+
+
+def test_a_message_that_comes_when_its_caller_is_gone_holds_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was read while as many as may be were in flight, and waited for its turn."""
+    monkeypatch.setattr(streaming, "MOST_IN_FLIGHT", 3)
+    load = Load(10_000)
+    with held_stream(load) as (messages, replies, held):
+        for _ in range(10):
+            messages.send(b"x" * 100)
+        wait_until(lambda: len(held) == 3)
+        # The fourth is in the hands of the thread that reads, and is sent before the fifth is asked for.
+        reader = the_reader()
+        replies.cancel()
+        wait_until(lambda: all(call.abandoned() for call in held))
+        for call in list(held):
+            call.fail(Code.CANCELLED, "gone")
+        wait_until(lambda: not reader.is_alive())
+        assert len(held) == 3
+        assert load.waiting_bytes == 0
+
+
+def test_a_message_waits_for_room_until_another_of_its_stream_is_answered_and_not_where_there_is_none() -> None:
+    looked = queue.SimpleQueue[bool]()
+
+    def look(call: Call) -> None:
+        if len(held) == 3:
+            looked.put(call.await_room())
+            looked.put(call.await_room())
+            looked.put(call.await_room())
+
+    with held_stream(Load(10_000), look) as (messages, replies, held):
+        for _ in range(3):
+            messages.send(b"x")
+        wait_until(lambda: len(held) == 3)
+        assert looked.empty()
+        # Answers are given in the order of the requests, but room is made by any of them.
+        held[1].reply(b"")
+        assert looked.get(timeout=10)
+        assert looked.empty()
+        held[0].reply(b"")
+        assert looked.get(timeout=10)
+        assert not looked.get(timeout=10)
+        held[2].fail(Code.RESOURCE_EXHAUSTED, "no room")
+        assert [next(replies).error_message for _ in range(3)] == ["", "", "no room"]
+
+
+def test_who_waits_for_room_on_a_stream_whose_caller_has_left_goes_on() -> None:
+    looked = queue.SimpleQueue[bool]()
+
+    def look(call: Call) -> None:
+        if len(held) == 2:
+            looked.put(call.await_room())
+
+    load = Load(10_000)
+    with held_stream(load, look) as (messages, replies, held):
+        messages.send(b"x")
+        messages.send(b"x")
+        wait_until(lambda: len(held) == 2)
+        reader = the_reader()
+        replies.cancel()
+        assert not looked.get(timeout=10)
+        for call in list(held):
+            call.fail(Code.CANCELLED, "gone")
+        wait_until(lambda: not reader.is_alive())
+        assert load.waiting_bytes == 0
 
 
 def test_a_stop_ends_open_streams_with_a_status_and_is_not_held_up(tmp_path: Path, kind: str) -> None:

@@ -32,10 +32,18 @@ class Caller:
     def __init__(self, deadline: float = math.inf) -> None:
         self.deadline = deadline
         self.left = False
+        self.rooms: list[Callable[[], object]] = []
+        """What is done while the caller waits for room, once for each time that it can."""
         self.results: list[Answer | ServerError] = []
 
     def abandoned(self) -> bool:
         return self.left
+
+    def await_room(self) -> bool:
+        if not self.rooms:
+            return False
+        self.rooms.pop(0)()
+        return True
 
     @property
     def result(self) -> Answer | ServerError:

@@ -20,6 +20,9 @@ class BareCall:
     def abandoned(self) -> bool:
         return bool(self.answers)
 
+    def await_room(self) -> bool:
+        return False
+
     def reply(self, payload: bytes) -> None:
         self.answers.append(payload)
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from convserve_server.engine.model import Answer, Array, Reply, Waiter
+from convserve_server.engine.model import Answer, Array, Reply, Submitter, Waiter
 from convserve_server.engine.pace import Pace
 from convserve_server.engine.parts import Gather, Nobody, Part
 from convserve_server.engine.priority import PriorityLine
@@ -160,11 +160,11 @@ class Batcher:
             if isinstance(self._queue, deque):
                 self._queue = PriorityLine(self._queue, default)
 
-    def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
+    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> None:
         """Put a request into the queue; ``reply`` is called exactly once, by whoever leads. Call lead() afterwards.
 
-        Raises TooLarge, or QueueFull where more is waiting than the queue takes or than can be run before the deadline;
-        then ``reply`` is not called.
+        Raises TooLarge, or QueueFull where more is waiting than the queue takes or than can be run before the deadline
+        and the submitter cannot wait for that to change; then ``reply`` is not called.
         """
         rows = len(inputs[0]) if self._batched else 1
         limits = self.limits
@@ -176,7 +176,17 @@ class Batcher:
                 f"the request has {rows} rows, but one request may have {limits.max_request_rows}; send it in parts"
             )
         key = tuple(a.shape[1:] for a in inputs) if self._batched else None
-        now = self._clock()
+        while (full := self._enqueue(inputs, rows, key, waiter, reply)) is not None:
+            if not waiter.await_room():
+                with self._lock:
+                    self.statistics.refused += 1
+                raise full
+
+    def _enqueue(
+        self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Submitter, reply: Reply
+    ) -> QueueFull | None:
+        """Put a request into the queue, or say why there is no room for it."""
+        limits, now = self.limits, self._clock()
         if rows > limits.max_batch_size and self._batched:
             parts = self._split(inputs, rows, key, waiter, reply, now)
         else:
@@ -184,7 +194,8 @@ class Batcher:
         with self._lock:
             # An empty queue takes any request: a lone one is never refused for what others have cost.
             if self._waiting_rows:
-                self._check_room(rows, waiter.deadline - now)
+                if (full := self._full(rows, waiter.deadline - now)) is not None:
+                    return full
                 parts[-1].before = self._waiting_rows + rows - parts[-1].rows
             self._queue.extend(parts)
             self._waiting_rows += rows
@@ -192,9 +203,10 @@ class Batcher:
             self.statistics.rows += rows
             if limits.max_queue_delay:
                 self._arrival.notify_all()
+        return None
 
-    def _check_room(self, rows: int, time_left: float) -> None:
-        """Raise QueueFull where the request would not be taken, or not in time. Called under the lock."""
+    def _full(self, rows: int, time_left: float) -> QueueFull | None:
+        """Why the request would not be taken, or not be run in time, if so. Called under the lock."""
         limits, waiting = self.limits, self._waiting_rows
         # Where some are more urgent than others, there is no telling how much is before this one.
         wait = self._pace.wait(waiting) if isinstance(self._queue, deque) else 0.0
@@ -207,9 +219,8 @@ class Batcher:
                 f"take about {wait * 1e3:.0f} ms, but nothing may wait for more than {limits.max_queue_time * 1e3:g} ms"
             )
         else:
-            return
-        self.statistics.refused += 1
-        raise QueueFull(
+            return None
+        return QueueFull(
             f"{waiting} rows are waiting and {why}: the server is overloaded; try again later or send less at a time",
             # Of a wait that is not known no hint is given: "at once" would be taken at its word.
             wait or None,

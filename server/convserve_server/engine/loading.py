@@ -13,7 +13,7 @@ from convserve_server.engine.cuda import provider_options
 from convserve_server.engine.entrances import TwoEntrances
 from convserve_server.engine.graph import check_config, describe
 from convserve_server.engine.instances import make_instances
-from convserve_server.engine.model import Array, Description, Reply, Waiter
+from convserve_server.engine.model import Array, Description, Reply, Submitter
 from convserve_server.engine.model_settings import ModelSettings
 from convserve_server.engine.precision import CUDA_HARDWARE, Variant, choose
 from convserve_server.engine.row_probe import rows_are_independent
@@ -75,7 +75,7 @@ class LoadedModel:
         """Whether it still works."""
         return self.batcher.vitals
 
-    def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
+    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> None:
         """See Model.submit."""
         self.batcher.submit(inputs, waiter, reply)
 

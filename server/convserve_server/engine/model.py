@@ -95,6 +95,17 @@ class Waiter(Protocol):
         """True once nobody waits any more."""
 
 
+class Submitter(Waiter, Protocol):
+    """Who submits a request, and waits for the answer."""
+
+    def await_room(self) -> bool:
+        """There is no room for the request: wait until another one of the same caller's was answered.
+
+        True says to try again. False, at once, where the caller is not held up for its own requests (only a stream is),
+        or has no other: then the request is refused.
+        """
+
+
 Reply = Callable[[Answer | ServerError], None]
 """Called exactly once for each submission, from any thread; it does not block and does not raise."""
 
@@ -107,14 +118,14 @@ class Model(Protocol):
     """The execution provider that really runs it, such as CPUExecutionProvider."""
     queue_policy: QueuePolicy
 
-    def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
+    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> None:
         """Put a request into the queue; ``reply`` will be called once. Somebody must lead afterwards.
 
         ``inputs`` are in the order of ``description.inputs`` and fit it (the caller has validated them): for a batched
         model each is ``[rows, ...]`` with the same number of rows, at least one.
 
-        Raises QueueFull when the queue takes no more, TooLarge when there are more rows than a request may have; then
-        ``reply`` is not called.
+        Raises QueueFull when the queue takes no more and the waiter cannot wait for room, TooLarge when there are more
+        rows than a request may have; then ``reply`` is not called.
         """
 
     def prioritize(self) -> None:

@@ -60,6 +60,9 @@ class _WatchedCall:
     def identities(self) -> tuple[bytes, ...]:
         return self._call.identities
 
+    def await_room(self) -> bool:
+        return self._call.await_room()
+
     def reply(self, payload: bytes) -> None:
         self._call.reply(payload)
         self._tell(Code.OK, "")

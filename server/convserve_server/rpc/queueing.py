@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from convserve_server.engine.model import Answer, Model, QueuePolicy, Reply, Waiter
+from convserve_server.engine.model import Answer, Model, QueuePolicy, Reply, Submitter
 from convserve_server.errors import DeadlineExceeded, InvalidRequest, QueueTimeout, ServerError, Unsupported
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _PLAIN = frozenset({"headers", "binary_data_output", "triton_enable_empty_final_
 class Queued:
     """A waiter with a priority, and perhaps a moment at which it has waited long enough."""
 
-    def __init__(self, waiter: Waiter, priority: int, give_up: float) -> None:
+    def __init__(self, waiter: Submitter, priority: int, give_up: float) -> None:
         self._waiter = waiter
         self.priority = priority
         self.gives_up_first = give_up < waiter.deadline
@@ -28,8 +28,12 @@ class Queued:
         """See Waiter.abandoned."""
         return self._waiter.abandoned()
 
+    def await_room(self) -> bool:
+        """See Submitter.await_room."""
+        return self._waiter.await_room()
 
-def queued(request: ModelInferRequest, model: Model, waiter: Waiter, reply: Reply) -> tuple[Waiter, Reply]:
+
+def queued(request: ModelInferRequest, model: Model, waiter: Submitter, reply: Reply) -> tuple[Submitter, Reply]:
     """What to submit a request with, by its parameters and the model's policy.
 
     Raises InvalidRequest for a parameter of the wrong type or an unknown one of Triton's, Unsupported for sequences.

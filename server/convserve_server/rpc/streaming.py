@@ -53,19 +53,32 @@ class _StreamCall:
 
     def __init__(self, stream: _Stream, payload: bytes, load: Load) -> None:
         self._stream, self._payload, self._load = stream, payload, load
-        self.held = load.take(len(payload))
+        self.held = False
+        self.heard = stream.settled
+        """How many answers the stream had when this call last looked for room."""
         self.deadline, self.metadata, self.peer = stream.deadline, stream.metadata, stream.peer
         self.identities = stream.identities
         self.lead = stream.lead
         self.answer: bytes | tuple[Code, str] | None = None
 
-    def settled(self) -> None:
+    def take(self) -> bool:
+        """Hold the bytes of its request, if need be once others of the stream's are given back; False for too many."""
+        self.held = self._load.take(len(self._payload))
+        while not self.held and self.await_room():
+            self.held = self._load.take(len(self._payload))
+        return self.held
+
+    def give_back(self) -> None:
         """It is answered: the bytes of its request are held no more."""
         if self.held:
             self._load.give_back(len(self._payload))
 
     def abandoned(self) -> bool:
         return self.answer is not None or self._stream.gone()
+
+    def await_room(self) -> bool:
+        """The thread that reads the stream waits here, so that a caller is slowed down by what it has sent itself."""
+        return self._stream.await_answer(self)
 
     def reply(self, payload: bytes) -> None:
         prefix = length_prefix(_INFER_RESPONSE, len(payload) + len(_FINAL))
@@ -97,11 +110,14 @@ class _Stream:
         self.gone: Callable[[], bool] = lambda: not context.is_active()
         self._helpers, self._load, self._admit = helpers, load, admit
         self._line: deque[_StreamCall] = deque()
+        self._taken = self.settled = 0
+        """Calls that came, and those of them that are answered."""
         self._answers: queue.SimpleQueue[bytes | _End] = queue.SimpleQueue()
         self._free = threading.Semaphore(MOST_IN_FLIGHT)
         self._end: list[_End] = []
         self._leads: set[Work] = set()
         self._lock = threading.Lock()
+        self._settling = threading.Condition(self._lock)
 
     def read(self, requests: Iterator[bytes], handler: Handler) -> None:
         """Take messages until the caller has no more."""
@@ -117,14 +133,13 @@ class _Stream:
                     ended = bool(self._end)
                     if not ended:
                         self._line.append(call)
+                        self._taken += 1
                 if ended:
-                    # Nobody will answer it: what it holds is given back here.
-                    call.settled()
                     return
-                if call.held:
+                if call.take():
                     handler(payload, call)
                 else:
-                    call.fail(Code.RESOURCE_EXHAUSTED, self._load.too_many_bytes(len(payload)))
+                    call.fail(Code.RESOURCE_EXHAUSTED, self._load.refuse_bytes(len(payload)))
         except Exception:
             # The iterator raises when the stream is cancelled.
             if not self.gone():
@@ -139,7 +154,9 @@ class _Stream:
                 log.error("a message of a stream was answered twice", stack_info=True)
                 return
             call.answer = answer
-            call.settled()
+            call.give_back()
+            self.settled += 1
+            self._settling.notify_all()
             while self._line and (first := self._line[0].answer) is not None:
                 self._line.popleft()
                 if isinstance(first, bytes):
@@ -153,7 +170,18 @@ class _Stream:
         with self._lock:
             if not self._end:
                 self._end.append(how)
+            self._settling.notify_all()
             self._finish()
+
+    def await_answer(self, call: _StreamCall) -> bool:
+        """Wait until another call was answered since ``call`` last looked. False when none is open, or nobody waits."""
+        with self._lock:
+            while call.heard == self.settled:
+                if self.settled + 1 == self._taken or self.gone():
+                    return False
+                self._settling.wait()
+            call.heard = self.settled
+            return True
 
     def let_go(self) -> None:
         """Nobody takes answers any more: let a thread that waits for that go on, and end."""

@@ -114,7 +114,7 @@ class Carrier:
             return end_with(context, Code.UNIMPLEMENTED, sentence)
         if not carried.received(len(payload)):
             method.refused(Code.RESOURCE_EXHAUSTED)
-            sentence = self._load.too_many_bytes(len(payload))
+            sentence = self._load.refuse_bytes(len(payload))
             return end_with(context, Code.RESOURCE_EXHAUSTED, sentence, BUSY_PAUSE)
         call = StandardCall(context, self.hand_on)
         with self._working:

@@ -114,6 +114,9 @@ class _Call:
     def abandoned(self) -> bool:
         return self._closed or self._answered
 
+    def await_room(self) -> bool:
+        return False
+
     def reply(self, payload: bytes) -> None:
         self.replied = True
         self._send(
@@ -190,7 +193,7 @@ class _Call:
             self._size = size
             self._arrived.append((self, payload))
         else:
-            self.refuse(Code.RESOURCE_EXHAUSTED, self._load.too_many_bytes(size), BUSY_PAUSE)
+            self.refuse(Code.RESOURCE_EXHAUSTED, self._load.refuse_bytes(size), BUSY_PAUSE)
 
     def waits_for_caller(self) -> Phase | None:
         """See Transferring."""

@@ -52,6 +52,9 @@ class StandardCall:
     def abandoned(self) -> bool:
         return self._outcome is not None or not self._context.is_active()
 
+    def await_room(self) -> bool:
+        return False
+
     def reply(self, payload: bytes) -> None:
         self._settle((Code.OK, payload, None))
 

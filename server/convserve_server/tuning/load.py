@@ -37,6 +37,10 @@ class _Callers:
         """Of a model that takes seconds for a batch, nobody needs those that still wait at the stop."""
         return self.stopping
 
+    def await_room(self) -> bool:
+        """Each waits for its own answer only."""
+        return False
+
     def send(self) -> None:
         sent = self._clock()
         with self._lock:

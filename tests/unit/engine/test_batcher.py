@@ -134,6 +134,29 @@ def test_a_full_queue_refuses_at_once_and_an_empty_one_takes_any_request() -> No
     assert batcher.statistics.refused == 1
 
 
+def test_who_can_wait_for_room_is_taken_when_there_is_some_and_nobody_was_refused() -> None:
+    batcher = Batcher([Doubling()], Limits(max_queue_size=3))
+    send(batcher, rows(1, 2))
+    patient = Caller()
+    patient.rooms = [lambda: None, batcher.lead]
+    send(batcher, rows(3, 4), patient)
+    assert patient.rooms == []
+    assert batcher.statistics.refused == 0
+    batcher.lead()
+    assert patient.rows == [6, 8]
+
+
+def test_who_has_waited_for_room_in_vain_is_refused_once() -> None:
+    batcher = Batcher([Doubling()], Limits(max_queue_size=3))
+    send(batcher, rows(1, 2))
+    patient = Caller()
+    patient.rooms = [lambda: None] * 2
+    with pytest.raises(QueueFull, match="2 rows are waiting and the queue takes 3"):
+        send(batcher, rows(3, 4), patient)
+    assert patient.results == []
+    assert batcher.statistics.refused == 1
+
+
 def test_a_request_over_the_row_limit_is_refused() -> None:
     batcher = Batcher([Doubling()], Limits(max_request_rows=3))
     with pytest.raises(TooLarge, match="has 4 rows, but one request may have 3"):

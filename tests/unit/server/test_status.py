@@ -52,6 +52,9 @@ class FailingCall:
     def abandoned(self) -> bool:
         return False
 
+    def await_room(self) -> bool:
+        return False
+
     def reply(self, payload: bytes) -> None:
         raise AssertionError("it was to fail")
 

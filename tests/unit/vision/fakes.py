@@ -38,6 +38,9 @@ class FakeCall:
     def abandoned(self) -> bool:
         return self.gone
 
+    def await_room(self) -> bool:
+        return False
+
     def reply(self, payload: bytes) -> None:
         self.payloads.append(payload)
 

@@ -30,6 +30,9 @@ class Waiter:
     def abandoned(self) -> bool:
         return False
 
+    def await_room(self) -> bool:
+        return False
+
 
 def session(graphs: bool) -> Session:
     nodes = [helper.make_node("Add", ["x", "x"], ["y"])]
