@@ -71,7 +71,7 @@ def test_a_request_that_is_split_is_one_request_of_several_runs(channel: grpc.Ch
     ask(channel, "ModelInfer", add(20))
     (stats,) = statistics(channel, "sum", "2")
     assert (stats.inference_count, stats.execution_count, stats.inference_stats.success.count) == (20, 3, 1)
-    assert [(b.batch_size, b.compute_infer.count) for b in stats.batch_stats] == [(4, 1), (8, 2)]
+    assert [(b.batch_size, b.compute_infer.count) for b in stats.batch_stats] == [(6, 1), (7, 2)]
 
 
 def test_refused_and_failed_requests_are_failures(channel: grpc.Channel) -> None:

@@ -18,11 +18,11 @@ class Doubling:
 
     def __init__(self, during: Callable[[], None] = lambda: None) -> None:
         self.batches: list[list[int]] = []
-        self._during = during
+        self.during = during
 
     def run(self, requests: Sequence[tuple[Array, ...]]) -> Sequence[Array]:
         self.batches.append([len(r[0]) for r in requests])
-        self._during()
+        self.during()
         return [np.concatenate([r[0] for r in requests]) * 2]
 
 

@@ -10,7 +10,6 @@ Incze, Shavit and Tzafrir, "Flat Combining and the Synchronization-Parallelism T
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -38,6 +37,8 @@ log = logging.getLogger(__name__)
 
 FAIR_SHARE = 8
 """Rows that one instance takes before it leaves what waits to the others."""
+WORTH_SPREADING = 0.001
+"""Seconds of a run: it takes about a tenth of that to have another thread do a part of it."""
 CERTAIN = 2 / 3
 """Of the time to a deadline, for the estimated wait: estimates err, and an answer that is late is worth nothing."""
 
@@ -118,6 +119,7 @@ class Batcher:
         limits: Limits,
         *,
         batched: bool = True,
+        spread: bool = False,
         vitals: Vitals | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
@@ -129,6 +131,9 @@ class Batcher:
         self.vitals = vitals or Vitals("the model", None)
         self._failed_in_a_row = 0
         self._batched = batched
+        # What waits for company is not to be taken apart.
+        self._spread = spread and not limits.max_queue_delay
+        self._undivided = min(limits.max_batch_size, 2 * FAIR_SHARE - 1)
         self._slots = [SlotStatistics() for _ in instances]
         self._idle = list(zip(instances, self._slots, strict=True))
         self._instances = len(instances)
@@ -160,9 +165,10 @@ class Batcher:
             if isinstance(self._queue, deque):
                 self._queue = PriorityLine(self._queue, default)
 
-    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> None:
+    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> int:
         """Put a request into the queue; ``reply`` is called exactly once, by whoever leads. Call lead() afterwards.
 
+        Returns how many threads might do so at once, for this request.
         Raises TooLarge, or QueueFull where more is waiting than the queue takes or than can be run before the deadline
         and the submitter cannot wait for that to change; then ``reply`` is not called.
         """
@@ -176,19 +182,23 @@ class Batcher:
                 f"the request has {rows} rows, but one request may have {limits.max_request_rows}; send it in parts"
             )
         key = tuple(a.shape[1:] for a in inputs) if self._batched else None
-        while (full := self._enqueue(inputs, rows, key, waiter, reply)) is not None:
+        while True:
+            done = self._enqueue(inputs, rows, key, waiter, reply)
+            if isinstance(done, int):
+                return done
             if not waiter.await_room():
                 with self._lock:
                     self.statistics.refused += 1
-                raise full
+                raise done
 
     def _enqueue(
         self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Submitter, reply: Reply
-    ) -> QueueFull | None:
-        """Put a request into the queue, or say why there is no room for it."""
+    ) -> int | QueueFull:
+        """See submit(); or why there is no room for the request."""
         limits, now = self.limits, self._clock()
-        if rows > limits.max_batch_size and self._batched:
-            parts = self._split(inputs, rows, key, waiter, reply, now)
+        runs = self._runs(rows) if rows > self._undivided and self._batched else 1
+        if runs > 1:
+            parts = self._split(inputs, rows, runs, key, waiter, reply, now)
         else:
             parts = (Part(inputs, rows, key, waiter, reply, now),)
         with self._lock:
@@ -203,7 +213,15 @@ class Batcher:
             self.statistics.rows += rows
             if limits.max_queue_delay:
                 self._arrival.notify_all()
-        return None
+        return min(runs, self._instances)
+
+    def _runs(self, rows: int) -> int:
+        """In how many runs a request is best answered. Read without the lock: no more than an estimate is needed."""
+        runs = -(-rows // self.limits.max_batch_size)
+        # A request that finds instances idle, on processors of their own, is answered sooner by all of them.
+        if self._spread and not self._queue and self._pace.run_seconds(rows) > WORTH_SPREADING:
+            runs = max(runs, min(len(self._idle), rows // FAIR_SHARE))
+        return runs
 
     def _full(self, rows: int, time_left: float) -> QueueFull | None:
         """Why the request would not be taken, or not be run in time, if so. Called under the lock."""
@@ -240,10 +258,11 @@ class Batcher:
                 self._arrival.notify_all()
 
     def _split(
-        self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Waiter, reply: Reply, now: float
+        self, inputs: tuple[Array, ...], rows: int, runs: int, key: object, waiter: Waiter, reply: Reply, now: float
     ) -> tuple[Part, ...]:
-        size = self.limits.max_batch_size
-        gather = Gather(math.ceil(rows / size), waiter, self._counted(reply, now))
+        # A device is at its best with full batches; what waits for company is complete with one.
+        size = -(-rows // runs) if self._spread else self.limits.max_batch_size
+        gather = Gather(-(-rows // size), waiter, self._counted(reply, now))
         return tuple(
             Part(
                 tuple(a[start : start + size] for a in inputs),

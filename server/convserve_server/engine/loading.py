@@ -75,9 +75,9 @@ class LoadedModel:
         """Whether it still works."""
         return self.batcher.vitals
 
-    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> None:
+    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> int:
         """See Model.submit."""
-        self.batcher.submit(inputs, waiter, reply)
+        return self.batcher.submit(inputs, waiter, reply)
 
     def prioritize(self) -> None:
         """See Model.prioritize."""
@@ -123,7 +123,9 @@ class Loader:
         wanted = warm_ups_for(description, settings.warm_ups)
         probe = known_input(session, description, wanted, must_run=artifact.description is not None)
         vitals = Vitals(f"{description.name} version {description.version}", probe)
-        batcher = Batcher(instances, settings.limits, batched=description.batched, vitals=vitals)
+        batcher = Batcher(
+            instances, settings.limits, batched=description.batched, spread=session.provider != CUDA, vitals=vitals
+        )
         return LoadedModel(description, session.provider, batcher, settings)
 
     def _describe(self, name: str, version: int, session: Session, settings: ModelSettings) -> Description:

@@ -77,7 +77,7 @@ class Answer(NamedTuple):
     queue_seconds: float
     """Time between submission and the start of the (first) run."""
     inference_seconds: float
-    """Time that the model ran, summed over the runs that the request's rows were in."""
+    """Time that the run took; where the rows were in several, from the start of the first to the end of the last."""
     started: float = 0.0
     """When the (first) run started, on the batcher's clock."""
     batch_rows: int = 0
@@ -118,8 +118,10 @@ class Model(Protocol):
     """The execution provider that really runs it, such as CPUExecutionProvider."""
     queue_policy: QueuePolicy
 
-    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> None:
+    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> int:
         """Put a request into the queue; ``reply`` will be called once. Somebody must lead afterwards.
+
+        Returns how many threads might lead at once to answer it sooner: a large request is run in parts.
 
         ``inputs`` are in the order of ``description.inputs`` and fit it (the caller has validated them): for a batched
         model each is ``[rows, ...]`` with the same number of rows, at least one.

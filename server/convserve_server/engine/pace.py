@@ -34,6 +34,10 @@ class Pace:
         self.run += _NEW * (seconds - self.run)
         self._per_row += _NEW * (seconds / rows - self._per_row)
 
+    def run_seconds(self, rows: int) -> float:
+        """Seconds of a run of so many rows; 0 before the first."""
+        return rows * self._per_row
+
     def wait(self, rows: int) -> float:
         """Seconds until so many rows that wait now have been run; 0 before the first run, as nothing is known."""
         return rows * self._per_row / self._instances * self._strain

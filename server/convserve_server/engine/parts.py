@@ -91,6 +91,7 @@ class Gather:
 
     def _joined(self) -> Answer | ServerError:
         answers = [a for a in self._answers if a is not None]
+        started = min(a.started for a in answers)
         try:
             outputs = tuple(np.concatenate(o) for o in zip(*(a.outputs for a in answers), strict=True))
         except Exception:
@@ -100,8 +101,8 @@ class Gather:
             )
         return Answer(
             outputs,
-            answers[0].queue_seconds,
-            sum(a.inference_seconds for a in answers),
-            answers[0].started,
+            min(a.queue_seconds for a in answers),
+            max(a.started + a.inference_seconds for a in answers) - started,
+            started,
             max(a.batch_rows for a in answers),
         )

@@ -52,8 +52,7 @@ class InferenceService:
         inputs = template.inputs(payload)
         if call.notes is not None:
             reply = noted(call, model, _rows(model, inputs), reply)
-        model.submit(inputs, call, reply)
-        call.lead(model.lead)
+        call.lead(model.lead, model.submit(inputs, call, reply))
 
     def _infer_anew(self, payload: bytes, call: Call) -> None:
         """Take a request of a kind that was not seen before."""
@@ -74,8 +73,7 @@ class InferenceService:
         if waiter is call and not wishes:
             self._templates.remember(payload, request, signature, outputs)
         reply = noted(call, model, _rows(model, inputs), reply, request.id)
-        model.submit(inputs, waiter, reply)
-        call.lead(model.lead)
+        call.lead(model.lead, model.submit(inputs, waiter, reply))
 
     def _signature(self, model: Model, *, pixels: bool = False) -> Signature:
         signatures = self._pixel_signatures if pixels else self._signatures

@@ -11,7 +11,7 @@ import math
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -115,7 +115,8 @@ class _Stream:
         self._answers: queue.SimpleQueue[bytes | _End] = queue.SimpleQueue()
         self._free = threading.Semaphore(MOST_IN_FLIGHT)
         self._end: list[_End] = []
-        self._leads: set[Work] = set()
+        self._leads: Counter[Work] = Counter()
+        """How many helpers are about to do it."""
         self._lock = threading.Lock()
         self._settling = threading.Condition(self._lock)
 
@@ -199,17 +200,21 @@ class _Stream:
             yield answer
             self._free.release()
 
-    def lead(self, work: Work) -> None:
+    def lead(self, work: Work, hands: int = 1) -> None:
         """See Call.lead. A helper leads, so that more can be read meanwhile and be in the same batch."""
         with self._lock:
-            if work in self._leads:
+            missing = hands - self._leads[work]
+            if missing <= 0:
                 return
-            self._leads.add(work)
-        self._helpers.submit(self._lead, work)
+            self._leads[work] += missing
+        for _ in range(missing):
+            self._helpers.submit(self._lead, work)
 
     def _lead(self, work: Work) -> None:
         with self._lock:
-            self._leads.discard(work)
+            self._leads[work] -= 1
+            if not self._leads[work]:
+                del self._leads[work]
         try:
             work(None)
         except Exception:

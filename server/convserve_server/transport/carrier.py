@@ -62,9 +62,13 @@ class Carrier:
         for pool in (self.threads, self._refusing, self._helpers):
             pool.shutdown(wait=False)
 
-    def hand_on(self, work: Callable[..., object], *arguments: Any) -> None:
-        """Have another thread do this. Raises RuntimeError once stopped."""
-        self._helpers.submit(work, *arguments)
+    def hand_on(self, work: Callable[[int | None], bool]) -> bool:
+        """Have another thread lead until nothing is left. False once stopped, when there is none."""
+        try:
+            self._helpers.submit(_lead_all, work)
+        except RuntimeError:
+            return False
+        return True
 
     def _enter(self) -> bool:
         with self._lock:
@@ -133,6 +137,13 @@ class Carrier:
             return call.result()
         finally:
             carried.phase = "answer"
+
+
+def _lead_all(work: Callable[[int | None], bool]) -> None:
+    try:
+        work(None)
+    except Exception:
+        log.exception("a leader failed")
 
 
 class _Carried:

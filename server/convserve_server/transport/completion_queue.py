@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import MethodType, SimpleNamespace
 from typing import Any
@@ -51,6 +52,8 @@ PROMPT = 0.01
 """Seconds: while bursts of calls are worked on in less, the core is asked whether a caller is still there only for
 those that are not answered then. For the others the question goes with the answer, which saves a tenth of a small call.
 """
+RECOVERY = 0.1
+"""Seconds that a loop rests after a failure, so that one that stays fills no log."""
 LAST_ANSWERS = 5.0
 """Seconds that a stop waits for answers to calls that were cancelled when the grace ended."""
 
@@ -96,7 +99,7 @@ class _Call:
         self._call, self.method = event.call, method
         self._open, self._arrived, self._load = transport.open_calls, transport.arrived, transport.load
         self._size = _NOT_RECEIVED
-        self.lead = transport.leads.add
+        self.lead = transport.lead
         self._answered = self._closed = self._sent = self._over = False
         self.replied = False
         """True once it was answered with what it asked for."""
@@ -238,8 +241,21 @@ class _SharedQueue(cygrpc.CompletionQueue):  # type: ignore[misc]
         try:
             return self.handed.get(timeout=LAST_RESORT)
         except Empty:
-            self._stand_in()
+            # grpc.server would not survive it; whoever reads next meets the same, and logs it.
+            with suppress(Exception):
+                self._stand_in()
             return _NOTHING
+
+
+def _lasting(loop: Callable[[], None]) -> None:
+    """Run a loop to its end, whatever a turn meets (memory that runs out): with the last one the server were deaf."""
+    while True:
+        try:
+            loop()
+            return
+        except Exception:
+            log.exception("a loop failed, and goes on")
+            time.sleep(RECOVERY)
 
 
 class CompletionQueueTransport:
@@ -282,9 +298,10 @@ class CompletionQueueTransport:
         self._stopping = False
         self._ended = False
         self._loops = [
-            threading.Thread(target=self._loop, name=f"loop-{i}", daemon=True) for i in range(settings.loops)
+            threading.Thread(target=_lasting, args=(self._loop,), name=f"loop-{i}", daemon=True)
+            for i in range(settings.loops)
         ]
-        self._deputy = threading.Thread(target=self._stand_in, name="deputy", daemon=True)
+        self._deputy = threading.Thread(target=_lasting, args=(self._stand_in,), name="deputy", daemon=True)
         self.port = bind(self._server, settings)
 
     def start(self) -> None:
@@ -301,6 +318,13 @@ class CompletionQueueTransport:
 
     def _request(self, path: str) -> None:
         self._core.request_registered_call(self._queue, self._queue, path, path)
+
+    def lead(self, work: Work, hands: int = 1) -> None:
+        """See Call.lead."""
+        self.leads.add(work)
+        for _ in range(hands - 1):
+            # The other loops may wait for events, and none comes.
+            self._carrier.hand_on(work)
 
     def _loop(self) -> None:
         """Read what there is to read, handle it, run one batch of what has come in, and again."""

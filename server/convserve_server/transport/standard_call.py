@@ -15,6 +15,7 @@ from convserve_server.transport.listening import monotonic_deadline
 
 log = logging.getLogger(__name__)
 
+Work = Callable[[int | None], bool]
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
@@ -30,7 +31,7 @@ class StandardCall:
 
     notes: Notes | None = None
 
-    def __init__(self, context: grpc.ServicerContext, hand_on: Callable[..., object]) -> None:
+    def __init__(self, context: grpc.ServicerContext, hand_on: Callable[[Work], bool]) -> None:
         remaining = context.time_remaining()
         self.deadline = math.inf if remaining is None else monotonic_deadline(time.time() + remaining)
         self._context, self._hand_on = context, hand_on
@@ -68,14 +69,13 @@ class StandardCall:
         self._outcome = outcome
         self._answered.set()
 
-    def lead(self, work: Callable[[int | None], bool]) -> None:
+    def lead(self, work: Work, hands: int = 1) -> None:
+        for _ in range(hands - 1):
+            self._hand_on(work)
         # This thread's own caller waits for it, so it leads for one batch only; a helper takes what is left.
-        if work(1):
-            try:
-                self._hand_on(work, None)
-            except RuntimeError:
-                # Stopped meanwhile: there are no helpers any more, and others still wait.
-                work(None)
+        if work(1) and not self._hand_on(work):
+            # Stopped meanwhile: there are no helpers any more, and others still wait.
+            work(None)
 
     def result(self) -> bytes:
         """Wait for the reply; ends the call with its status where it is an error."""

@@ -15,8 +15,8 @@ from convserve_server.engine.model import (
     Preprocessing,
     QueuePolicy,
     Reply,
+    Submitter,
     TensorSpec,
-    Waiter,
 )
 from convserve_server.errors import ModelNotFound, ServerError
 from numpy.lib.stride_tricks import sliding_window_view
@@ -47,7 +47,7 @@ class FakeCall:
     def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
         self.failures.append((code, message))
 
-    def lead(self, work: Callable[[int | None], bool]) -> None:
+    def lead(self, work: Callable[[int | None], bool], hands: int = 1) -> None:
         work(None)
 
 
@@ -63,11 +63,12 @@ class FakeModel(Model):
         self.submitted: list[tuple[Array, ...]] = []
         self.waiting: list[tuple[tuple[Array, ...], Reply]] = []
 
-    def submit(self, inputs: tuple[Array, ...], waiter: Waiter, reply: Reply) -> None:
+    def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> int:
         if self.refuse_from is not None and len(self.submitted) >= self.refuse_from:
             raise self.refusal
         self.submitted.append(inputs)
         self.waiting.append((inputs, reply))
+        return 1
 
     def prioritize(self) -> None:
         raise AssertionError("nothing here is urgent")
