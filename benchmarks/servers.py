@@ -68,6 +68,8 @@ def running(server: Server, question: Question, log: Path) -> Iterator[Running]:
     port, spare = _free_ports(2)
     address = f"127.0.0.1:{port}"
     environment = {**os.environ, **server.environment(address, spare)}
+    # Each starts as servers usually do: with the bytecode that an earlier start has left.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("wb") as output:
         started = time.monotonic()
         # In a group of its own, so that processes that it starts can be ended with it.
