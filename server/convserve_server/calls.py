@@ -113,8 +113,11 @@ class Call(Protocol):
         ``retry_after``: seconds after which another try may fare better; the caller hears them with the status.
         """
 
-    def lead(self, work: Callable[[int | None], bool], hands: int = 1) -> None:
-        """Have ``work`` run when this thread has read what there is to read, by ``hands`` threads; see Batcher.lead."""
+    def lead(self, work: Callable[[int | None], bool], runs: int = 1) -> None:
+        """Have ``work`` run when this thread has read what there is to read; see Batcher.lead.
+
+        Where the call takes several ``runs``, other threads lead, too.
+        """
 
 
 Refusal = tuple[Code, str]

@@ -194,13 +194,18 @@ def test_a_flood_of_calls_is_answered_or_refused_with_a_status_that_says_so(serv
     assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}, "the core cancels what it cannot queue"
 
 
-def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve) -> None:
+@pytest.mark.parametrize("runs", [1, 2, 5])
+def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve, runs: int) -> None:
     waiting: list[tuple[Call, bytes]] = []
+    lock = threading.Lock()
 
     def work(batches: int | None) -> bool:
         done = 0
-        while waiting and (batches is None or done < batches):
-            call, payload = waiting.pop(0)
+        while batches is None or done < batches:
+            with lock:
+                if not waiting:
+                    return False
+                call, payload = waiting.pop(0)
             call.reply(payload)
             done += 1
         return bool(waiting)
@@ -208,7 +213,7 @@ def test_work_to_lead_is_done_until_nothing_is_left(serve: Serve) -> None:
     def enqueue(payload: bytes, call: Call) -> None:
         waiting.append((call, payload))
         if payload == b"9":
-            call.lead(work)
+            call.lead(work, runs)
 
     _, channel = serve(Enqueue=enqueue)
     futures = [method(channel, "Enqueue").future(str(n).encode(), timeout=20) for n in range(9)]

@@ -168,7 +168,7 @@ class Batcher:
     def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> int:
         """Put a request into the queue; ``reply`` is called exactly once, by whoever leads. Call lead() afterwards.
 
-        Returns how many threads might do so at once, for this request.
+        Returns in how many runs the request will be answered: as many threads may lead at once to some use.
         Raises TooLarge, or QueueFull where more is waiting than the queue takes or than can be run before the deadline
         and the submitter cannot wait for that to change; then ``reply`` is not called.
         """
@@ -213,7 +213,7 @@ class Batcher:
             self.statistics.rows += rows
             if limits.max_queue_delay:
                 self._arrival.notify_all()
-        return min(runs, self._instances)
+        return len(parts)
 
     def _runs(self, rows: int) -> int:
         """In how many runs a request is best answered. Read without the lock: no more than an estimate is needed."""

@@ -121,7 +121,7 @@ class Model(Protocol):
     def submit(self, inputs: tuple[Array, ...], waiter: Submitter, reply: Reply) -> int:
         """Put a request into the queue; ``reply`` will be called once. Somebody must lead afterwards.
 
-        Returns how many threads might lead at once to answer it sooner: a large request is run in parts.
+        Returns in how many runs it will be answered: as many threads may lead at once to some use.
 
         ``inputs`` are in the order of ``description.inputs`` and fit it (the caller has validated them): for a batched
         model each is ``[rows, ...]`` with the same number of rows, at least one.

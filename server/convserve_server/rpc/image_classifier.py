@@ -57,8 +57,8 @@ class ImageClassifier:
         if len(rows) == 0:
             classification.reply(None)
             return
-        hands = model.submit((rows,), call, noted(call, model, len(rows), classification.reply))
-        call.lead(model.lead, hands)
+        runs = model.submit((rows,), call, noted(call, model, len(rows), classification.reply))
+        call.lead(model.lead, runs)
 
     def _check(self, request: vision_pb2.ClassifyRequest) -> int:
         """How many labels are wanted; raises for what can be told to be wrong before any image is read."""

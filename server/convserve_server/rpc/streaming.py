@@ -31,6 +31,8 @@ MOST_STREAMS = 128
 """Open streams; each has two threads. More are refused."""
 MOST_IN_FLIGHT = 256
 """Messages of one stream that are not answered yet; then no more are read, until the caller has taken an answer."""
+MOST_HANDS = 8
+"""Threads that lead for a message of several runs."""
 GRPC_ERRORS = ("triton_grpc_error", "true")
 """Metadata of callers that want the first error to end the stream with a gRPC status."""
 
@@ -200,10 +202,10 @@ class _Stream:
             yield answer
             self._free.release()
 
-    def lead(self, work: Work, hands: int = 1) -> None:
+    def lead(self, work: Work, runs: int = 1) -> None:
         """See Call.lead. A helper leads, so that more can be read meanwhile and be in the same batch."""
         with self._lock:
-            missing = hands - self._leads[work]
+            missing = min(runs, MOST_HANDS) - self._leads[work]
             if missing <= 0:
                 return
             self._leads[work] += missing

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -19,7 +20,7 @@ from convserve_server.calls import INTERNAL_ERROR, Code, Method
 from convserve_server.load import BUSY_PAUSE, Load, too_many_calls
 from convserve_server.transport.listening import TransportSettings
 from convserve_server.transport.slow_callers import Phase, SlowCallers
-from convserve_server.transport.standard_call import StandardCall, end_with
+from convserve_server.transport.standard_call import StandardCall, Work, end_with
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Carrier:
         self._working = threading.BoundedSemaphore(settings.threads)
         self._refusing = ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse")
         self._helpers = ThreadPoolExecutor(settings.threads, thread_name_prefix="lead")
+        self._most_hands = settings.loops
         self._in_flight = 0
         self._lock = threading.Lock()
         self._carried: set[_Carried] = set()
@@ -62,13 +64,24 @@ class Carrier:
         for pool in (self.threads, self._refusing, self._helpers):
             pool.shutdown(wait=False)
 
-    def hand_on(self, work: Callable[[int | None], bool]) -> bool:
+    def hand_on(self, work: Work) -> bool:
         """Have another thread lead until nothing is left. False once stopped, when there is none."""
         try:
-            self._helpers.submit(_lead_all, work)
+            self._helpers.submit(_lead, work, None, work)
         except RuntimeError:
             return False
         return True
+
+    def share(self, work: Work, runs: int, go_on: Work) -> None:
+        """Have other threads lead their shares of so many runs. Whoever still finds rows waiting then calls ``go_on``.
+
+        It is one of few who may run at the same time, and should be one that reads, too, or waits for its own caller.
+        """
+        hands = min(runs, self._most_hands)
+        # Once stopped there are no others, and this thread does it all.
+        with suppress(RuntimeError):
+            for _ in range(hands - 1):
+                self._helpers.submit(_lead, work, -(-runs // hands), go_on)
 
     def _enter(self) -> bool:
         with self._lock:
@@ -120,7 +133,7 @@ class Carrier:
             method.refused(Code.RESOURCE_EXHAUSTED)
             sentence = self._load.refuse_bytes(len(payload))
             return end_with(context, Code.RESOURCE_EXHAUSTED, sentence, BUSY_PAUSE)
-        call = StandardCall(context, self.hand_on)
+        call = StandardCall(context, self)
         with self._working:
             # It may have waited for its turn, and nobody is waiting for it any more.
             if call.abandoned() or call.deadline <= time.monotonic():
@@ -139,9 +152,10 @@ class Carrier:
             carried.phase = "answer"
 
 
-def _lead_all(work: Callable[[int | None], bool]) -> None:
+def _lead(work: Work, batches: int | None, go_on: Work) -> None:
     try:
-        work(None)
+        if work(batches):
+            go_on(None)
     except Exception:
         log.exception("a leader failed")
 

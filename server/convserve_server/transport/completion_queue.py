@@ -319,12 +319,26 @@ class CompletionQueueTransport:
     def _request(self, path: str) -> None:
         self._core.request_registered_call(self._queue, self._queue, path, path)
 
-    def lead(self, work: Work, hands: int = 1) -> None:
+    def lead(self, work: Work, runs: int = 1) -> None:
         """See Call.lead."""
         self.leads.add(work)
-        for _ in range(hands - 1):
+        if runs > 1:
             # The other loops may wait for events, and none comes.
-            self._carrier.hand_on(work)
+            self._carrier.share(work, runs, lambda _: self._leave(work))
+
+    def _leave(self, work: Work) -> bool:
+        self.leads.add(work)
+        self._lead_what_is_left()
+        return False
+
+    def _lead_what_is_left(self) -> None:
+        """For who is no loop, after having led. What is left to lead is a loop's, but only where one is at work.
+
+        The others may wait for an event already, and none comes while callers wait for answers. First left, then
+        looked; loops do it the other way round.
+        """
+        while self.leads and not self._at_work:
+            self._work()
 
     def _loop(self) -> None:
         """Read what there is to read, handle it, run one batch of what has come in, and again."""
@@ -362,10 +376,7 @@ class CompletionQueueTransport:
             if not self._read_if_nobody_does():
                 return
             self._work()
-            # What is left to lead is a loop's, but only where one is at work: the others may wait for an event already,
-            # and none comes while callers wait for answers. First left, then looked; loops do it the other way round.
-            while self.leads and not self._at_work:
-                self._work()
+            self._lead_what_is_left()
 
     def _read_if_nobody_does(self) -> bool:
         """False once the queue is shut down."""

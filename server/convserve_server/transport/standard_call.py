@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import grpc
 
@@ -26,15 +27,25 @@ def end_with(context: grpc.ServicerContext, code: Code, sentence: str, retry_aft
     context.abort(_STATUS[code], sentence)
 
 
+class Helpers(Protocol):
+    """Other threads that lead."""
+
+    def hand_on(self, work: Work) -> bool:
+        """See Carrier.hand_on."""
+
+    def share(self, work: Work, runs: int, go_on: Work) -> None:
+        """See Carrier.share."""
+
+
 class StandardCall:
     """See calls.Call. Its thread waits in result() until somebody has replied."""
 
     notes: Notes | None = None
 
-    def __init__(self, context: grpc.ServicerContext, hand_on: Callable[[Work], bool]) -> None:
+    def __init__(self, context: grpc.ServicerContext, helpers: Helpers) -> None:
         remaining = context.time_remaining()
         self.deadline = math.inf if remaining is None else monotonic_deadline(time.time() + remaining)
-        self._context, self._hand_on = context, hand_on
+        self._context, self._helpers = context, helpers
         self._outcome: tuple[Code, bytes | str, float | None] | None = None
         self._answered = threading.Event()
 
@@ -69,11 +80,11 @@ class StandardCall:
         self._outcome = outcome
         self._answered.set()
 
-    def lead(self, work: Work, hands: int = 1) -> None:
-        for _ in range(hands - 1):
-            self._hand_on(work)
+    def lead(self, work: Work, runs: int = 1) -> None:
+        if runs > 1:
+            self._helpers.share(work, runs, work)
         # This thread's own caller waits for it, so it leads for one batch only; a helper takes what is left.
-        if work(1) and not self._hand_on(work):
+        if work(1) and not self._helpers.hand_on(work):
             # Stopped meanwhile: there are no helpers any more, and others still wait.
             work(None)
 

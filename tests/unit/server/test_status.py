@@ -61,7 +61,7 @@ class FailingCall:
     def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
         self.failures.append((code, message))
 
-    def lead(self, work: object, hands: int = 1) -> None:
+    def lead(self, work: object, runs: int = 1) -> None:
         raise AssertionError("there is nothing to lead")
 
 

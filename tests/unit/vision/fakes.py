@@ -47,7 +47,7 @@ class FakeCall:
     def fail(self, code: Code, message: str, retry_after: float | None = None) -> None:
         self.failures.append((code, message))
 
-    def lead(self, work: Callable[[int | None], bool], hands: int = 1) -> None:
+    def lead(self, work: Callable[[int | None], bool], runs: int = 1) -> None:
         work(None)
 
 
