@@ -75,6 +75,10 @@ def pushback(seconds: float) -> str:
     return str(max(1, round(seconds * 1000)))
 
 
+Work = Callable[[int | None], bool]
+"""Runs batches: at most so many, or until none are left. True where it stopped and more wait; see Batcher.lead."""
+
+
 class Call(Protocol):
     """One unary call that has come in. Exactly one of reply and fail is called, once, from any thread."""
 
@@ -113,7 +117,7 @@ class Call(Protocol):
         ``retry_after``: seconds after which another try may fare better; the caller hears them with the status.
         """
 
-    def lead(self, work: Callable[[int | None], bool], runs: int = 1) -> None:
+    def lead(self, work: Work, runs: int = 1) -> None:
         """Have ``work`` run when this thread has read what there is to read; see Batcher.lead.
 
         Where the call takes several ``runs``, other threads lead, too.

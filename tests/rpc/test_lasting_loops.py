@@ -4,9 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
 import pytest
 from convserve_server.calls import Call
-from support.transports import method, served
+from convserve_server.load import Load
+from convserve_server.transport.completion_queue import CompletionQueueTransport, _Call
+from support.transports import method, served, wait_until
+
+
+def test_a_call_that_cannot_be_watched_is_answered_and_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def echo(payload: bytes, call: Call) -> None:
+        call.reply(payload)
+
+    watch, failures = _Call.watch, iter((1,))
+
+    def failing(call: _Call) -> None:
+        if next(failures, None):
+            raise MemoryError("no room for an operation")
+        watch(call)
+
+    monkeypatch.setattr(_Call, "watch", failing)
+    load = Load(1000)
+    with served("fast", {"loops": 1, "load": load}, Echo=echo) as (transport, channel):
+        assert isinstance(transport, CompletionQueueTransport)
+        # What calls take is not known yet, so they are watched at once.
+        with pytest.raises(grpc.RpcError) as caught:
+            method(channel, "Echo")(b"x" * 10, timeout=20)
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+        assert method(channel, "Echo")(b"y", timeout=20) == b"y"
+        wait_until(lambda: not transport.open_calls)
+        assert load.waiting_bytes == 0
 
 
 def test_loops_go_on_after_a_poll_that_failed(

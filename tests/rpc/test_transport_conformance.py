@@ -258,6 +258,35 @@ def test_work_that_is_left_over_while_everybody_else_waits_is_led_to_its_end(ser
     assert two.result() == b"two"
 
 
+def test_what_a_helper_leaves_is_led_though_a_slow_call_keeps_one_thread_and_the_other_waits(serve: Serve) -> None:
+    release, busy = threading.Event(), threading.Event()
+    left: list[bool] = []
+
+    def slow(payload: bytes, call: Call) -> None:
+        busy.set()
+        release.wait(20)
+        call.reply(payload)
+
+    def two_runs(payload: bytes, call: Call) -> None:
+        def work(batches: int | None) -> bool:
+            if left:
+                call.reply(payload)
+            elif threading.current_thread().name.startswith("lead"):
+                time.sleep(0.2)  # who has found no run slot waits for calls by now
+                left.append(True)
+                return True
+            return False
+
+        call.lead(work, 2)
+
+    _, channel = serve({"loops": 2}, Slow=slow, Two=two_runs)
+    blocking = method(channel, "Slow").future(b"slow", timeout=30)
+    assert busy.wait(10)
+    assert method(channel, "Two")(b"two", timeout=10) == b"two"
+    release.set()
+    assert blocking.result() == b"slow"
+
+
 def test_a_slow_call_of_one_kind_holds_up_no_quick_one_of_another(serve: Serve) -> None:
     release = threading.Event()
 

@@ -42,6 +42,8 @@ WORTH_SPREADING = 0.001
 CERTAIN = 2 / 3
 """Of the time to a deadline, for the estimated wait: estimates err, and an answer that is late is worth nothing."""
 
+_TOO_LATE = "the deadline passed before the request was run"
+
 
 class Instance(Protocol):
     """One run slot: it runs one batch at a time."""
@@ -76,9 +78,6 @@ class Statistics:
     """Accepted and not answered as they should: dropped, or in a run that failed."""
     failed_seconds: float = 0.0
     """Between their submission and their end."""
-    split_requests: int = 0
-    """Answered after several runs."""
-    split_seconds: float = 0.0
 
     def failed(self, error: ServerError, seconds: float) -> None:
         """Count a request that was accepted and not answered as it should be."""
@@ -108,9 +107,9 @@ class Batcher:
     """Groups the rows of concurrent requests and runs them on the instances it was given.
 
     Rules: rows are counted, not requests. Only requests of equal shape (but for axis 0) share a batch. What does not
-    fit stays first in line. A full queue refuses at once. Who cancelled, or whose deadline has passed, is dropped
-    before it costs a run. A batch that fails is run again request by request, so that only what makes it fail is
-    answered so. Safe to call from any number of threads.
+    fit stays first in line. A full queue refuses at once who cannot wait for room. Who cancelled, or whose deadline has
+    passed, is dropped before it costs a run. A batch that fails is run again request by request, so that only what
+    makes it fail is answered so. Safe to call from any number of threads.
     """
 
     def __init__(
@@ -135,6 +134,7 @@ class Batcher:
         self._spread = spread and not limits.max_queue_delay
         self._undivided = min(limits.max_batch_size, 2 * FAIR_SHARE - 1)
         self._slots = [SlotStatistics() for _ in instances]
+        self._split_counts = Counts()
         self._idle = list(zip(instances, self._slots, strict=True))
         self._instances = len(instances)
         self._queue: deque[Part] | PriorityLine = deque()
@@ -153,7 +153,9 @@ class Batcher:
     @property
     def counts(self) -> Counts:
         """What was run and answered so far."""
-        return merged(self._slots)
+        counts = merged(self._slots)
+        counts.merge(self._split_counts)
+        return counts
 
     def seconds_since(self, moment: float) -> float:
         """Seconds since a moment on the batcher's clock."""
@@ -182,6 +184,7 @@ class Batcher:
                 f"the request has {rows} rows, but one request may have {limits.max_request_rows}; send it in parts"
             )
         key = tuple(a.shape[1:] for a in inputs) if self._batched else None
+        came = self._clock()
         while True:
             done = self._enqueue(inputs, rows, key, waiter, reply)
             if isinstance(done, int):
@@ -190,6 +193,13 @@ class Batcher:
                 with self._lock:
                     self.statistics.refused += 1
                 raise done
+            if waiter.deadline <= self._clock():
+                with self._lock:
+                    self.statistics.requests += 1
+                    self.statistics.rows += rows
+                    self.statistics.failed(error := DeadlineExceeded(_TOO_LATE), self._clock() - came)
+                reply(error)
+                return 1
 
     def _enqueue(
         self, inputs: tuple[Array, ...], rows: int, key: object, waiter: Submitter, reply: Reply
@@ -203,10 +213,12 @@ class Batcher:
             parts = (Part(inputs, rows, key, waiter, reply, now),)
         with self._lock:
             # An empty queue takes any request: a lone one is never refused for what others have cost.
-            if self._waiting_rows:
-                if (full := self._full(rows, waiter.deadline - now)) is not None:
-                    return full
-                parts[-1].before = self._waiting_rows + rows - parts[-1].rows
+            before = self._waiting_rows
+            if before and (full := self._full(rows, waiter.deadline - now)) is not None:
+                return full
+            for part in parts:
+                part.before = before
+                before += part.rows
             self._queue.extend(parts)
             self._waiting_rows += rows
             self.statistics.requests += 1
@@ -283,8 +295,7 @@ class Batcher:
             seconds = self._clock() - submitted
             with self._lock:
                 if isinstance(result, Answer):
-                    self.statistics.split_requests += 1
-                    self.statistics.split_seconds += seconds
+                    self._split_counts.answered(result.queue_seconds, result.inference_seconds, seconds)
                 else:
                     self.statistics.failed(result, seconds)
             reply(result)
@@ -358,7 +369,7 @@ class Batcher:
             if part.waiter.abandoned():
                 dropped.append((part, Cancelled("the caller cancelled before the request was run")))
             elif part.waiter.deadline <= now:
-                dropped.append((part, DeadlineExceeded("the deadline passed before the request was run")))
+                dropped.append((part, DeadlineExceeded(_TOO_LATE)))
             elif most_wait and now - part.submitted > most_wait and not part.begun:
                 dropped.append(
                     (part, WaitedTooLong(f"the request waited for {most_wait:g} s, and nothing may wait for longer"))
@@ -368,6 +379,8 @@ class Batcher:
             else:
                 batch.append(part)
                 rows += part.rows
+                if not part.whole:
+                    part.begin()
             queue.popleft()
             self._waiting_rows -= part.rows
         for part, error in dropped:

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Part:
-    """Rows of one request that are run together: the whole request, unless it is larger than a batch may be."""
+    """Rows of one request that are run together: the whole request, or a part of one that is split."""
 
     __slots__ = ("before", "inputs", "key", "reply", "rows", "submitted", "waiter", "whole")
 
@@ -36,8 +36,13 @@ class Part:
 
     @property
     def begun(self) -> bool:
-        """True where another part of the request has been run."""
+        """True where another part of the request has been taken for a run."""
         return not self.whole and isinstance(self.waiter, Gather) and self.waiter.begun
+
+    def begin(self) -> None:
+        """It is taken for a run."""
+        if isinstance(self.waiter, Gather):
+            self.waiter.begun = True
 
 
 class Nobody:
@@ -62,16 +67,13 @@ class Gather:
         self._waiter, self._reply = waiter, reply
         self._answers: list[Answer | None] = [None] * parts
         self._missing = parts
+        self.begun = False
+        """True once a part was taken for a run."""
         self._failed = False
         self._lock = threading.Lock()
 
     def abandoned(self) -> bool:
         return self._failed or self._waiter.abandoned()
-
-    @property
-    def begun(self) -> bool:
-        """True once a part has been answered."""
-        return self._failed or self._missing < len(self._answers)
 
     def reply_for(self, index: int) -> Reply:
         return lambda result: self._arrived(index, result)

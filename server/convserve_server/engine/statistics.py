@@ -45,6 +45,15 @@ class Counts:
     last: float | None = None
     """Start of the last run, on the clock of the batcher."""
 
+    def answered(self, waited: float, running: float, total: float) -> None:
+        """Count a request of several runs, whose rows and runs are counted elsewhere; all in seconds."""
+        self.requests.add(1, 0.0, running)
+        self.requests.delivering += total - waited - running
+        self.queueing += waited
+        self.queue_times.add(waited)
+        self.run_times.add(running)
+        self.total_times.add(total)
+
     def merge(self, other: Counts) -> None:
         """Add what another has counted."""
         self.rows += other.rows

@@ -63,7 +63,7 @@ def _fill(message: ModelStatistics, model: LoadedModel) -> None:
     message.execution_count = sum(durations.count for durations in counts.batches.values())
     requests, stats = counts.requests, message.inference_stats
     seconds = counts.queueing + requests.gathering + requests.running + requests.delivering
-    _set(stats.success, requests.count + dropped.split_requests, seconds + dropped.split_seconds)
+    _set(stats.success, requests.count, seconds)
     _set(stats.fail, dropped.failed_requests + dropped.refused, dropped.failed_seconds)
     _set(stats.queue, requests.count, counts.queueing)
     _set(stats.compute_input, requests.count, requests.gathering)

@@ -21,7 +21,7 @@ from convserve_proto import open_inference as oip
 from convserve_proto.wire import length_prefix
 from google.protobuf.message import DecodeError
 
-from convserve_server.calls import Admit, Code, Handler, Method, Notes
+from convserve_server.calls import Admit, Code, Handler, Method, Notes, Work
 from convserve_server.load import Load
 from convserve_server.rpc.streams import with_pool
 
@@ -45,7 +45,6 @@ _FINAL = oip.ModelInferResponse(
 """Appended to each answer: there is one for each request, so it is the last one."""
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 _End = tuple[grpc.StatusCode, str] | None
-Work = Callable[[int | None], bool]
 
 
 class _StreamCall:
@@ -210,7 +209,11 @@ class _Stream:
                 return
             self._leads[work] += missing
         for _ in range(missing):
-            self._helpers.submit(self._lead, work)
+            try:
+                self._helpers.submit(self._lead, work)
+            except RuntimeError:
+                # No thread can be started, or the server has stopped: this one does it.
+                self._lead(work)
 
     def _lead(self, work: Work) -> None:
         with self._lock:

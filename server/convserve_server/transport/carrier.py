@@ -16,11 +16,11 @@ from typing import Any
 
 import grpc
 
-from convserve_server.calls import INTERNAL_ERROR, Code, Method
+from convserve_server.calls import INTERNAL_ERROR, Code, Method, Work
 from convserve_server.load import BUSY_PAUSE, Load, too_many_calls
 from convserve_server.transport.listening import TransportSettings
 from convserve_server.transport.slow_callers import Phase, SlowCallers
-from convserve_server.transport.standard_call import StandardCall, Work, end_with
+from convserve_server.transport.standard_call import StandardCall, end_with
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +67,12 @@ class Carrier:
     def hand_on(self, work: Work) -> bool:
         """Have another thread lead until nothing is left. False once stopped, when there is none."""
         try:
-            self._helpers.submit(_lead, work, None, work)
+            self._helpers.submit(_lead, work)
         except RuntimeError:
             return False
         return True
 
-    def share(self, work: Work, runs: int, go_on: Work) -> None:
+    def share(self, work: Work, runs: int, go_on: Callable[[], object]) -> None:
         """Have other threads lead their shares of so many runs. Whoever still finds rows waiting then calls ``go_on``.
 
         It is one of few who may run at the same time, and should be one that reads, too, or waits for its own caller.
@@ -152,10 +152,10 @@ class Carrier:
             carried.phase = "answer"
 
 
-def _lead(work: Work, batches: int | None, go_on: Work) -> None:
+def _lead(work: Work, batches: int | None = None, go_on: Callable[[], object] = lambda: None) -> None:
     try:
         if work(batches):
-            go_on(None)
+            go_on()
     except Exception:
         log.exception("a leader failed")
 

@@ -17,13 +17,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from types import MethodType, SimpleNamespace
 from typing import Any
 
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
-from convserve_server.calls import INTERNAL_ERROR, PUSHBACK, Code, Method, Notes, pushback
+from convserve_server.calls import INTERNAL_ERROR, PUSHBACK, Code, Method, Notes, Work, pushback
 from convserve_server.load import BUSY_PAUSE, too_many_calls
 from convserve_server.transport.carrier import Carrier
 from convserve_server.transport.guarding import failing_closed
@@ -62,8 +63,6 @@ _SHUTDOWN = cygrpc.CompletionType.queue_shutdown
 _NOTHING = SimpleNamespace(completion_type=_TIMEOUT)
 _EMPTY: tuple[()] = ()
 _NOT_RECEIVED = -1
-
-Work = Callable[[int | None], bool]
 
 
 def _kind(call: _Call, payload: bytes) -> tuple[str, int, bytes]:
@@ -292,7 +291,7 @@ class CompletionQueueTransport:
         self.leads: set[Work] = set()
         self._reading = threading.Lock()
         self._at_work: set[int] = set()
-        """Threads that are in _work(). A loop that leaves it looks for more to lead, before it waits for anything."""
+        """Threads that are in _work(). Who leaves it looks for more to lead before it waits for anything."""
         self._seconds: dict[tuple[str, int, bytes], float] = {}
         self._longest = 1.0
         self._stopping = False
@@ -324,20 +323,19 @@ class CompletionQueueTransport:
         self.leads.add(work)
         if runs > 1:
             # The other loops may wait for events, and none comes.
-            self._carrier.share(work, runs, lambda _: self._leave(work))
+            self._carrier.share(work, runs, partial(self._leave, work))
 
-    def _leave(self, work: Work) -> bool:
+    def _leave(self, work: Work) -> None:
         self.leads.add(work)
         self._lead_what_is_left()
-        return False
 
     def _lead_what_is_left(self) -> None:
-        """For who is no loop, after having led. What is left to lead is a loop's, but only where one is at work.
+        """For who is no loop, after having led: do what is left, unless as many as there are loops are at work.
 
-        The others may wait for an event already, and none comes while callers wait for answers. First left, then
-        looked; loops do it the other way round.
+        The loops that are not may wait for an event, and none comes while callers wait for answers. First left, then
+        looked; whoever is at work does it the other way round, and so leads what it finds.
         """
-        while self.leads and not self._at_work:
+        while self.leads and len(self._at_work) < len(self._loops):
             self._work()
 
     def _loop(self) -> None:
@@ -411,15 +409,20 @@ class CompletionQueueTransport:
         calls: list[_Call] = []
         payload = b""
         at_once = self._longest > PROMPT
-        try:
-            while True:
+        while self.arrived:
+            try:
                 call, payload = self.arrived.popleft()
-                calls.append(call)
+            except IndexError:
+                break  # another was quicker
+            calls.append(call)
+            try:
                 if at_once:
                     call.watch()
                 call.handle(payload)
-        except IndexError:
-            pass
+            except Exception:
+                log.exception("a call of %s failed", call.method.path)
+                if not call.abandoned():
+                    call.fail(Code.INTERNAL, INTERNAL_ERROR)
         self._lead()
         now = time.perf_counter()
         # Falls slowly, so that what takes long among much that does not is remembered.

@@ -49,7 +49,10 @@ class TransportSettings:
     threads: int = 32
     """Calls of grpc.server that are worked on at a time; those that wait for something have threads beside these."""
     loops: int = 2
-    """Threads of the fast transport. One reads; as many as there are run slots may run batches."""
+    """Threads of the fast transport. One reads; as many as there are run slots may run batches.
+
+    On each transport also how many lead for one call, where that takes several runs.
+    """
     credentials: grpc.ServerCredentials | None = None
     """Set for TLS."""
     admit: Admit | None = None

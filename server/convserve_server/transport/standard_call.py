@@ -11,12 +11,11 @@ from typing import Protocol
 
 import grpc
 
-from convserve_server.calls import PUSHBACK, Code, Notes, pushback
+from convserve_server.calls import PUSHBACK, Code, Notes, Work, pushback
 from convserve_server.transport.listening import monotonic_deadline
 
 log = logging.getLogger(__name__)
 
-Work = Callable[[int | None], bool]
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
@@ -33,7 +32,7 @@ class Helpers(Protocol):
     def hand_on(self, work: Work) -> bool:
         """See Carrier.hand_on."""
 
-    def share(self, work: Work, runs: int, go_on: Work) -> None:
+    def share(self, work: Work, runs: int, go_on: Callable[[], object]) -> None:
         """See Carrier.share."""
 
 
@@ -82,7 +81,7 @@ class StandardCall:
 
     def lead(self, work: Work, runs: int = 1) -> None:
         if runs > 1:
-            self._helpers.share(work, runs, work)
+            self._helpers.share(work, runs, lambda: work(None))
         # This thread's own caller waits for it, so it leads for one batch only; a helper takes what is left.
         if work(1) and not self._helpers.hand_on(work):
             # Stopped meanwhile: there are no helpers any more, and others still wait.

@@ -62,10 +62,11 @@ def test_a_split_request_is_one_request() -> None:
     caller = send(batcher, rows(1, 2, 3, 4, 5))
     batcher.lead()
     assert caller.rows == [2, 4, 6, 8, 10]
-    assert batcher.statistics.split_requests == 1
-    assert batcher.statistics.split_seconds == 3.0
     assert {size: d.count for size, d in batcher.counts.batches.items()} == {2: 2, 1: 1}
-    assert (batcher.counts.rows, batcher.counts.requests.count) == (5, 0)
+    counts = batcher.counts
+    assert (counts.rows, counts.requests.count, counts.requests.running, counts.queueing) == (5, 1, 3.0, 0.0)
+    times = (counts.queue_times, counts.run_times, counts.total_times)
+    assert [(sum(t.counts), t.seconds) for t in times] == [(1, 0.0), (1, 3.0), (1, 3.0)]
 
 
 def test_a_split_request_that_is_dropped_is_one_that_expired_and_nobody_who_cancelled() -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 from convserve_server.engine.batcher import Batcher, Limits
 from convserve_server.engine.pace import Pace
-from convserve_server.errors import QueueFull, WaitedTooLong
+from convserve_server.errors import DeadlineExceeded, QueueFull, WaitedTooLong
 from support.batching import Caller, Doubling, rows, send
 
 
@@ -53,6 +53,48 @@ def test_a_lone_request_is_run_whatever_its_deadline_as_only_a_run_can_tell_how_
     caller = send(batcher, rows(1), Caller(deadline=clock.now + 0.01))
     batcher.lead()
     assert caller.rows == [2.0]
+
+
+def test_who_waited_for_room_until_the_deadline_hears_of_that() -> None:
+    clock = Clock()
+    batcher = busy_batcher(clock, max_queue_size=5)
+    send(batcher, rows(*range(5)))
+    late = Caller(deadline=clock.now + 1.0)
+    late.rooms = [lambda: clock.pass_by(2.0), lambda: pytest.fail("nobody waits any more")]
+    assert send(batcher, rows(1), late) is late
+    assert isinstance(late.result, DeadlineExceeded)
+    statistics = batcher.statistics
+    assert (statistics.refused, statistics.expired, statistics.failed_seconds) == (0, 1, 2.0)
+    assert batcher.waiting_rows == 5
+
+
+def test_a_large_request_is_no_sign_of_strain() -> None:
+    """Its later parts wait for the earlier ones. Taken for strain, that had others refused for their deadlines."""
+    clock = Clock()
+    batcher = busy_batcher(clock, max_batch_size=2)
+    send(batcher, rows(*range(40)))
+    batcher.lead()
+    for _ in range(5):
+        send(batcher, rows(1))
+    with pytest.raises(QueueFull, match="5 rows are waiting and take about 500 ms"):
+        send(batcher, rows(1), Caller(deadline=clock.now + 0.6))
+
+
+def test_no_part_of_a_request_that_is_being_run_has_waited_too_long() -> None:
+    clock = Clock()
+
+    def run_another() -> None:
+        clock.pass_by(1.0)
+        if not second.batches:
+            # The other instance comes for the rest while this one runs.
+            batcher.lead()
+
+    first, second = Doubling(run_another), Doubling()
+    batcher = Batcher([second, first], Limits(max_batch_size=2, max_queue_time=0.5), clock=clock)
+    caller = send(batcher, rows(1, 2, 3, 4))
+    batcher.lead()
+    assert caller.rows == [2, 4, 6, 8]
+    assert second.batches == [[2]]
 
 
 def test_without_a_deadline_only_the_length_of_the_queue_counts() -> None:
