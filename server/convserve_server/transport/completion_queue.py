@@ -292,6 +292,8 @@ class CompletionQueueTransport:
         self._reading = threading.Lock()
         self._at_work: set[int] = set()
         """Threads that are in _work(). Who leaves it looks for more to lead before it waits for anything."""
+        self._awaiting = False
+        """Whether the loop that reads waits for an event."""
         self._seconds: dict[tuple[str, int, bytes], float] = {}
         self._longest = 1.0
         self._stopping = False
@@ -330,12 +332,12 @@ class CompletionQueueTransport:
         self._lead_what_is_left()
 
     def _lead_what_is_left(self) -> None:
-        """For who is no loop, after having led: do what is left, unless as many as there are loops are at work.
+        """For who is no loop, after having led: what is left is a loop's, but only where none waits for an event.
 
-        The loops that are not may wait for an event, and none comes while callers wait for answers. First left, then
-        looked; whoever is at work does it the other way round, and so leads what it finds.
+        For none may come while callers wait for answers, and the other loops may be at work for long. First left, then
+        looked; loops do it the other way round. (Always to go on costs a twentieth: threads that read find no slot.)
         """
-        while self.leads and len(self._at_work) < len(self._loops):
+        while self.leads and (self._awaiting or not self._at_work):
             self._work()
 
     def _loop(self) -> None:
@@ -347,7 +349,7 @@ class CompletionQueueTransport:
             busy = bool(arrived or leads)
             if reading.acquire(blocking=not busy):
                 try:
-                    if not self._read(wait=not (arrived or leads)):
+                    if not (self._read(wait=False) if arrived or leads else self._await()):
                         while leads:
                             self._lead()
                         return
@@ -358,6 +360,15 @@ class CompletionQueueTransport:
                 finally:
                     reading.release()
             self._work()
+
+    def _await(self) -> bool:
+        """See _read(); waits for the first event, unless there is work to lead by now."""
+        # First said, then looked: who leaves work to lead does it the other way round.
+        self._awaiting = True
+        try:
+            return self._read(wait=not self.leads)
+        finally:
+            self._awaiting = False
 
     def _stand_in(self) -> None:
         """Read where every loop is busy with a run, so that refusals and calls of other models do not wait.
