@@ -11,7 +11,7 @@ import math
 import queue
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +22,7 @@ from convserve_proto.wire import length_prefix
 from google.protobuf.message import DecodeError
 
 from convserve_server.calls import Admit, Code, Handler, Method, Notes, Work
+from convserve_server.leading import Helpers
 from convserve_server.load import Load
 from convserve_server.rpc.streams import with_pool
 
@@ -99,9 +100,7 @@ class _StreamCall:
 class _Stream:
     """One stream: the calls on it in their order, and the answers that are to be sent."""
 
-    def __init__(
-        self, context: grpc.ServicerContext, helpers: ThreadPoolExecutor, load: Load, admit: Admit | None
-    ) -> None:
+    def __init__(self, context: grpc.ServicerContext, helpers: Helpers, load: Load, admit: Admit | None) -> None:
         remaining = context.time_remaining()
         self.deadline = math.inf if remaining is None else time.monotonic() + remaining
         self.metadata: Sequence[tuple[str, str | bytes]] = tuple(context.invocation_metadata())
@@ -116,8 +115,6 @@ class _Stream:
         self._answers: queue.SimpleQueue[bytes | _End] = queue.SimpleQueue()
         self._free = threading.Semaphore(MOST_IN_FLIGHT)
         self._end: list[_End] = []
-        self._leads: Counter[Work] = Counter()
-        """How many helpers are about to do it."""
         self._lock = threading.Lock()
         self._settling = threading.Condition(self._lock)
 
@@ -203,27 +200,8 @@ class _Stream:
 
     def lead(self, work: Work, runs: int = 1) -> None:
         """See Call.lead. A helper leads, so that more can be read meanwhile and be in the same batch."""
-        with self._lock:
-            missing = min(runs, MOST_HANDS) - self._leads[work]
-            if missing <= 0:
-                return
-            self._leads[work] += missing
-        for _ in range(missing):
-            try:
-                self._helpers.submit(self._lead, work)
-            except RuntimeError:
-                # No thread can be started, or the server has stopped: this one does it.
-                self._lead(work)
-
-    def _lead(self, work: Work) -> None:
-        with self._lock:
-            self._leads[work] -= 1
-            if not self._leads[work]:
-                del self._leads[work]
-        try:
+        if not self._helpers.lead(work, min(runs, MOST_HANDS)):
             work(None)
-        except Exception:
-            log.exception("a leader failed")
 
 
 class StreamService:
@@ -239,7 +217,7 @@ class StreamService:
         self._lock = threading.Lock()
         # Of their own, so that streams take no threads from calls. A few more than streams, to refuse the next ones.
         self._threads = ThreadPoolExecutor(MOST_STREAMS + 4, thread_name_prefix="stream")
-        self._helpers = ThreadPoolExecutor(32, thread_name_prefix="stream-lead")
+        self._helpers = Helpers(32, "stream-lead")
 
     def add_to(self, server: grpc.Server) -> None:
         """Register the method on a server; bytes go in and out as they are."""

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import grpc
 
 from convserve_server.calls import INTERNAL_ERROR, Code, Method, Work
+from convserve_server.leading import Helpers
 from convserve_server.load import BUSY_PAUSE, Load, too_many_calls
 from convserve_server.transport.listening import TransportSettings
 from convserve_server.transport.slow_callers import Phase, SlowCallers
@@ -38,7 +38,7 @@ class Carrier:
         self.threads = ThreadPoolExecutor(settings.max_calls + settings.threads, thread_name_prefix="call")
         self._working = threading.BoundedSemaphore(settings.threads)
         self._refusing = ThreadPoolExecutor(_REFUSING_THREADS, thread_name_prefix="refuse")
-        self._helpers = ThreadPoolExecutor(settings.threads, thread_name_prefix="lead")
+        self.helpers = Helpers(settings.threads, "lead")
         self._most_hands = settings.loops
         self._in_flight = 0
         self._lock = threading.Lock()
@@ -61,16 +61,9 @@ class Carrier:
     def stop(self) -> None:
         """All calls are over; let the threads go."""
         self._slow.stop()
-        for pool in (self.threads, self._refusing, self._helpers):
+        for pool in (self.threads, self._refusing):
             pool.shutdown(wait=False)
-
-    def hand_on(self, work: Work) -> bool:
-        """Have another thread lead until nothing is left. False once stopped, when there is none."""
-        try:
-            self._helpers.submit(_lead, work)
-        except RuntimeError:
-            return False
-        return True
+        self.helpers.close()
 
     def share(self, work: Work, runs: int, go_on: Callable[[], object]) -> None:
         """Have other threads lead their shares of so many runs. Whoever still finds rows waiting then calls ``go_on``.
@@ -78,10 +71,8 @@ class Carrier:
         It is one of few who may run at the same time, and should be one that reads, too, or waits for its own caller.
         """
         hands = min(runs, self._most_hands)
-        # Once stopped there are no others, and this thread does it all.
-        with suppress(RuntimeError):
-            for _ in range(hands - 1):
-                self._helpers.submit(_lead, work, -(-runs // hands), go_on)
+        # Where there are no others, this thread does it all.
+        self.helpers.lead(work, hands - 1, -(-runs // hands), go_on)
 
     def _enter(self) -> bool:
         with self._lock:
@@ -133,7 +124,7 @@ class Carrier:
             method.refused(Code.RESOURCE_EXHAUSTED)
             sentence = self._load.refuse_bytes(len(payload))
             return end_with(context, Code.RESOURCE_EXHAUSTED, sentence, BUSY_PAUSE)
-        call = StandardCall(context, self)
+        call = StandardCall(context, self.share, self.helpers)
         with self._working:
             # It may have waited for its turn, and nobody is waiting for it any more.
             if call.abandoned() or call.deadline <= time.monotonic():
@@ -150,14 +141,6 @@ class Carrier:
             return call.result()
         finally:
             carried.phase = "answer"
-
-
-def _lead(work: Work, batches: int | None = None, go_on: Callable[[], object] = lambda: None) -> None:
-    try:
-        if work(batches):
-            go_on()
-    except Exception:
-        log.exception("a leader failed")
 
 
 class _Carried:

@@ -7,15 +7,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import grpc
 
 from convserve_server.calls import PUSHBACK, Code, Notes, Work, pushback
+from convserve_server.leading import Helpers
 from convserve_server.transport.listening import monotonic_deadline
 
 log = logging.getLogger(__name__)
 
+Share = Callable[[Work, int, Callable[[], object]], None]
+"""See Carrier.share."""
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
@@ -26,25 +28,15 @@ def end_with(context: grpc.ServicerContext, code: Code, sentence: str, retry_aft
     context.abort(_STATUS[code], sentence)
 
 
-class Helpers(Protocol):
-    """Other threads that lead."""
-
-    def hand_on(self, work: Work) -> bool:
-        """See Carrier.hand_on."""
-
-    def share(self, work: Work, runs: int, go_on: Callable[[], object]) -> None:
-        """See Carrier.share."""
-
-
 class StandardCall:
     """See calls.Call. Its thread waits in result() until somebody has replied."""
 
     notes: Notes | None = None
 
-    def __init__(self, context: grpc.ServicerContext, helpers: Helpers) -> None:
+    def __init__(self, context: grpc.ServicerContext, share: Share, helpers: Helpers) -> None:
         remaining = context.time_remaining()
         self.deadline = math.inf if remaining is None else monotonic_deadline(time.time() + remaining)
-        self._context, self._helpers = context, helpers
+        self._context, self._share, self._helpers = context, share, helpers
         self._outcome: tuple[Code, bytes | str, float | None] | None = None
         self._answered = threading.Event()
 
@@ -81,9 +73,9 @@ class StandardCall:
 
     def lead(self, work: Work, runs: int = 1) -> None:
         if runs > 1:
-            self._helpers.share(work, runs, lambda: work(None))
+            self._share(work, runs, lambda: work(None))
         # This thread's own caller waits for it, so it leads for one batch only; a helper takes what is left.
-        if work(1) and not self._helpers.hand_on(work):
+        if work(1) and not self._helpers.lead(work):
             # Stopped meanwhile: there are no helpers any more, and others still wait.
             work(None)
 
